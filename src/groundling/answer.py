@@ -1,0 +1,90 @@
+"""Retrieve, ask, cite: the one path that evaluation, serving and chat all take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from .grounding import Format, Message
+from .llm.base import Model, Reply, Request
+from .records import Answer, Chunk, Hit, Passage, Source
+
+Search = Callable[[str, int], list[Hit]]
+Prompt = Callable[[str, Sequence[Passage]], list[Message]]
+
+
+class Asked(NamedTuple):
+    """A question with the passages it is to be answered from."""
+
+    question: str
+    passages: list[Passage]
+
+
+def passages_of(hits: Sequence[Hit]) -> list[Passage]:
+    """Hits as a prompt shows them, in the retriever's order."""
+    return [Passage(id=h.chunk.id, title=h.chunk.title, text=h.chunk.text) for h in hits]
+
+
+class Answerer:
+    """Asks one model in one format. `prompt` replaces the format's own first messages (evaluation tries several on a base model)."""
+
+    def __init__(self, model: Model, fmt: Format, prompt: Prompt | None = None, max_tokens: int = 256) -> None:
+        self.model, self.format, self.max_tokens = model, fmt, max_tokens
+        self._prompt = prompt or (lambda question, passages: fmt.prompt(question, passages, model.documents_role))
+
+    def request(self, asked: Asked, turns: Sequence[str] = ()) -> Request:
+        """The call for the next assistant turn, after the given earlier ones."""
+        said = [{"role": "assistant", "content": t} for t in turns]
+        return Request(messages=[*self._prompt(asked.question, asked.passages), *said], max_tokens=self.max_tokens, task="answer")
+
+    async def answers(self, asked: Sequence[Asked]) -> list[Answer]:
+        """Answers in the order asked. All first turns are sent together, then all second ones where the format has two."""
+        turns: list[list[str]] = [[] for _ in asked]
+        counted: list[list[Reply]] = [[] for _ in asked]
+        for _ in range(self.format.turns):
+            replies = await self.model.replies([self.request(a, t) for a, t in zip(asked, turns, strict=True)])
+            for n, reply in enumerate(replies):
+                turns[n].append(reply.text)
+                counted[n].append(reply)
+        return [self.read(a, t, c) for a, t, c in zip(asked, turns, counted, strict=True)]
+
+    def read(self, asked: Asked, turns: list[str], replies: Sequence[Reply] = ()) -> Answer:
+        """The answer that stands in the reply's turns."""
+        reading = self.format.read(turns, asked.passages)
+        return Answer(
+            question=asked.question, passages=asked.passages, turns=turns, text=reading.text, abstained=reading.abstained,
+            quotes=reading.quotes, citations=[] if reading.abstained else reading.citations, invalid=reading.invalid,
+            tokens_in=sum(r.tokens_in for r in replies), tokens_out=sum(r.tokens_out for r in replies),
+        )  # fmt: skip
+
+
+def find(quote: str, text: str) -> tuple[int, int] | None:
+    """Where a quote stands in a text: exactly, or with other white space. None where it does not."""
+    quote = quote.strip()
+    if not quote:
+        return None
+    at = text.find(quote)
+    if at >= 0:
+        return at, at + len(quote)
+    found = re.search(r"\s+".join(re.escape(word) for word in quote.split()), text)
+    return found.span() if found else None
+
+
+def sources(answer: Answer, chunks: Mapping[str, Chunk]) -> list[Source]:
+    """The cited passages, once each, with the span of each verbatim quote in its document; a quote that is not verbatim gets no span."""
+    found = []
+    for number in answer.citations:
+        chunk = chunks.get(answer.passages[number].id)
+        if chunk is None:
+            continue
+        common = {
+            "number": number, "chunk": chunk.id, "document": chunk.document, "path": chunk.path, "title": chunk.title, "page": chunk.page,
+        }  # fmt: skip
+        spans = [(q.text, find(q.text, chunk.text)) for q in answer.quotes if q.passage == number]
+        verbatim = [(text, span) for text, span in spans if span]
+        if not verbatim:
+            found.append(Source(**common))
+        for text, (start, end) in verbatim:
+            found.append(Source(**common, quote=text, start=chunk.start + start, end=chunk.start + end))
+    return found

@@ -1,0 +1,229 @@
+"""Rules that find stated facts in text and ask about them: what the `template` teacher knows. No model.
+
+A fact is a span of a sentence (an amount, a date, a name, a definition) or a cell of a table. Its question is made from the same sentence
+with the span asked for, fronted where the grammar is simple enough; the answer is the span; the quote is the whole sentence or table row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..seeds import rng
+
+
+class Fact(NamedTuple):
+    """`quote` stands verbatim in the text, `answer` verbatim in the quote."""
+
+    question: str
+    answer: str
+    quote: str
+
+
+class _Kind(NamedTuple):
+    """A sort of span, and the words that ask for it: in place, and at the front of a question."""
+
+    pattern: re.Pattern[str]
+    inside: str
+    front: str
+
+
+_NUMBER = r"\d[\d,.\u00a0]*\d|\d"
+_SMALL_NUMBERS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|sixty|ninety"
+_TIME_UNITS = "seconds?|minutes?|hours?|days?|working days?|business days?|calendar days?|weeks?|months?|years?|nights?"
+_UNITS = (
+    r"°C|°F|kg|g|mg|km|m|cm|mm|l|ml|W|kW|kWh|V|A|mA|mAh|Hz|kHz|MHz|GHz|GB|MB|kB|bytes?|bits?|litres?|liters?|metres?|meters?|people|employees|"
+    r"characters?|points?|items?|pages?|times|units?|seats|users?|questions|steps?|lines?|arguments?|staff|customers?|devices?|members"
+)
+_MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
+_NAME = r"[A-Z][a-zà-öø-ÿ]+(?:[ -](?:of |de |von )?[A-Z][a-zà-öø-ÿ]+)+"
+
+_KINDS: list[_Kind] = [
+    _Kind(re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+\w"), "which e-mail address", "What is the e-mail address"),
+    _Kind(re.compile(r"\+\d[\d ()-]{6,}\d"), "which phone number", "What is the phone number"),
+    _Kind(
+        re.compile(rf"(?:[€$£]\s?(?:{_NUMBER})|(?:{_NUMBER})\s?(?:EUR|USD|SEK|NOK|DKK|GBP|CHF|JPY|euros?|dollars?|pounds?|kronor|kr|€))"),
+        "how much money",
+        "How much",
+    ),
+    _Kind(re.compile(rf"(?:{_NUMBER})\s?(?:%|percent|per cent)"), "what percentage", "What percentage"),
+    _Kind(
+        re.compile(rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"),
+        "what date",
+        "When",
+    ),
+    _Kind(re.compile(r"\b\d{1,2}[:.]\d\d(?:\s?(?:a\.m\.|p\.m\.|am|pm))?(?=[\s,.;)]|$)"), "what time", "At what time"),
+    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-](?:{_TIME_UNITS})\b", re.I), "how long", "How long"),
+    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})\s(?:{_UNITS})(?![\w/])"), "how many", "How many"),
+    _Kind(re.compile(rf"(?<![\w.-])(?:{_NUMBER})\s?(?:°C|°F|kg|km|cm|mm|kW|kWh|W|V|mAh|GB|MB)(?![\w/])"), "how much", "How much"),
+    _Kind(re.compile(r"(?<=\bin )(?:1[5-9]|20)\d\d\b"), "which year", "In which year"),
+    _Kind(re.compile(r"\b[A-Z]{1,4}-?\d{1,5}\b"), "which code", "Which code"),
+    _Kind(re.compile(r"\b[vV]?\d+\.\d+(?:\.\d+)+\b"), "which version", "Which version"),
+    _Kind(re.compile(rf"(?<=\bby ){_NAME}|^{_NAME}(?= (?:is|was|leads?|has|will|agreed|presented|wrote|takes)\b)"), "whom", "Who"),
+    _Kind(re.compile(rf"(?<=[a-z,:] ){_NAME}"), "who or what", "What"),
+    _Kind(re.compile(r"(?<=[\s(])(?:\"[^\"\n]{2,40}\"|“[^”\n]{2,40}”|'[^'\n]{2,40}'|`[^`\n]{2,40}`)"), "what", "What"),
+    _Kind(re.compile(rf"\b(?:{_NUMBER})\b(?![:.\w-])"), "how many", "How many"),
+]
+_AUXILIARY = re.compile(r"^(.{2,80}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$", re.S)
+_PLAIN_VERB = re.compile(r"^(.{2,80}?) (last|cost|weigh|take|need|require|cover|hold|measure|receive|pay|get|use|work|start|end|begin|run|open|close)s? (.*)$", re.S)
+_PREPOSITION = re.compile(r"(?:\b(?:at least|up to|no more than|at most|about|around|exactly|only|over|under|less than|more than) )?\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|than|between)\s*(?:the )?$", re.I)  # noqa: E501
+_DEFINITION = re.compile(r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$")
+_STOP = set(
+    "a an the of to in on at for by with from as and or is are was were be been it its this that these those their they he she his her "
+    "will must can may should has have had not no if when which who all any each per than then there into also only such".split()
+)
+_SENTENCE = re.compile(r"(?<=[.!?])[\"”)]?\s+(?=[A-ZА-ЯЁÅÄÖÉ0-9\"“(])|(?<=[。！？])|\n+")
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|Dr|Mr|Mrs|Ms|No|no|St|vs|etc|Inc|Ltd|cf|Fig|Art|г|т|ул|стр|руб)\.$")
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences and single lines of a text, verbatim, in order."""
+    found, start = [], 0
+    for gap in _SENTENCE.finditer(text):
+        piece = text[start : gap.start()]
+        if "\n" not in gap.group() and _ABBREVIATION.search(piece):
+            continue
+        found.append(piece)
+        start = gap.end()
+    found.append(text[start:])
+    return [s.strip() for s in found if s.strip()]
+
+
+def _lower(text: str) -> str:
+    """A sentence's first letter made small, unless a name or an acronym starts there."""
+    first = text.split(" ", 1)[0]
+    return text[0].lower() + text[1:] if first.lower() in _STOP or (first[1:].islower() and first.endswith(("ees", "ers", "s"))) else text
+
+
+def _keywords(text: str, r) -> str:
+    words = [w for w in re.findall(r"[\w'-]+", text) if w.lower() not in _STOP]
+    keep = [w for w in words if r.random() < 0.75] or words
+    return " ".join(keep[:10])
+
+
+def _front(kind: _Kind, span: str, pre: str, post: str) -> str | None:
+    """A question with its wh-word at the front, where the sentence is of a shape whose inversion is safe; else None."""
+    unit = re.sub(rf"^(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-]*", "", span, flags=re.I).lower()
+    wh = f"How many {unit}" if kind.inside in ("how long", "how many") and unit[:1].isalpha() else kind.front
+    if not pre.strip():
+        return f"{wh if kind.inside != 'what date' else 'What date'} {post.strip()}" if re.match(r"\s*(?:is|was|are|were|has|leads?|will)\b", post) else None
+    held = _PREPOSITION.search(pre)
+    before = pre[: held.start()] if held else pre
+    if held and wh[:2] in ("Ho", "Wh") and wh not in ("When", "Who"):
+        wh = f"{held.group(1).capitalize()} {wh[0].lower()}{wh[1:]}"
+    for shape, verb in ((_AUXILIARY, "{}"), (_PLAIN_VERB, "do{}")):
+        found = shape.match(before.strip() + " ")
+        if found and not re.search(r"[,;:(]", found[1]):
+            plural = "do" if re.search(r"s$|people|staff", found[1]) else "does"
+            aux, rest = (found[2], found[3]) if verb == "{}" else (plural, f"{found[2]} {found[3]}")
+            return re.sub(r"\s+", " ", f"{wh} {aux} {_lower(found[1])} {rest}{post}").strip()
+    return None
+
+
+def _question(kind: _Kind, span: str, pre: str, post: str, title: str, r) -> str:
+    """One of several ways to ask for the span, so that no single pattern is learnt."""
+    post = re.split(r"[;:(]|, (?:and|but|which|who|while|so)\b|\. ", post.rstrip(".!"))[0]
+    style = r.random()
+    fronted = _front(kind, span, pre, post)
+    if fronted and style < 0.6:
+        text = fronted
+    elif style < 0.75 or not re.search(r"\w{3}", pre + post):
+        about = f" ({title.split(' > ')[0]})" if title and r.random() < 0.3 else ""
+        text = f"{kind.front}: {_keywords(pre + ' ' + post, r)}{about}"
+    elif style < 0.85 and title:
+        text = f"{kind.front} is stated in {title.split(' > ')[0]} about {_keywords(pre + ' ' + post, r)}"
+    else:
+        text = f"{pre.rstrip()} {kind.inside}{'' if post[:1] in ',.;:)' else ' '}{post.lstrip()}"
+    text = re.sub(r"[*_`#|\"]", "", re.sub(r"\s+", " ", text)).strip(" .,;:-")
+    return f"{text[:1].upper()}{text[1:]}?"
+
+
+def _latin(sentence: str, title: str) -> Iterator[Fact]:
+    r = rng(0, "facts", title, sentence)
+    taken: list[tuple[int, int]] = []
+    for kind in _KINDS:
+        for found in kind.pattern.finditer(sentence):
+            start, end = found.span()
+            if any(start < e and s < end for s, e in taken):
+                continue
+            taken.append((start, end))
+            answer = found.group().strip(".,")
+            bare = sentence[:start].lstrip("-*•# >0123456789.")
+            yield Fact(_question(kind, answer, bare, sentence[end:], title, r), answer, sentence)
+    found = _DEFINITION.match(sentence)
+    if found and found[1].split()[0] not in ("It", "This", "There", "That", "These", "They"):
+        yield Fact(f"What {found[2] if found[2] != 'means' else 'is'} {_lower(found[1])}?".replace("*", ""), found[3].strip(), sentence)
+
+
+_OTHER = {
+    "ja": [
+        (re.compile(r"\d{4}年\d{1,2}月\d{1,2}日"), "いつ"),
+        (re.compile(r"[\d,]+(円|日間?|年間?|か月|ヶ月|時間|分間?|人|個|台|回|℃|%|kg|cm|mm|W|歳|週間)"), "何{0}"),
+        (re.compile(r"[\d.,]+\s?(kg|g|cm|mm|m|km|W|V|°C|℃|%|GB|MB)"), "何{0}"),
+    ],
+    "ru": [
+        (re.compile(r"\b\d{1,2} (?:января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря)(?: \d{4} года?)?"), "когда"),
+        (re.compile(r"\d[\d ,.]*\s?(лет|года?|дней|дня|месяц\w+|час\w*|минут\w*|недел\w+|рубл\w+|евро|градус\w*|метр\w*|человек|процент\w*|°C|кг|см|мм|м|Вт|%|ГБ)"), "сколько {0}"),
+    ],
+}  # fmt: skip
+
+
+def _other(sentence: str, script: str) -> Iterator[Fact]:
+    """Japanese and Russian: the amount is asked for in place."""
+    taken: list[tuple[int, int]] = []
+    for pattern, asked in _OTHER[script]:
+        for found in pattern.finditer(sentence):
+            if any(found.start() < e and s < found.end() for s, e in taken):
+                continue
+            taken.append(found.span())
+            unit = found.group(1) if found.groups() else ""
+            text = sentence[: found.start()] + asked.format(unit) + sentence[found.end() :]
+            text = text.lstrip("-*•# >").rstrip("。. ")
+            yield Fact(f"{text}か？" if script == "ja" else f"{text}?", found.group().strip(), sentence)
+
+
+def _cells(line: str) -> list[str]:
+    return [c.strip().strip("*`") for c in line.strip().strip("|").split("|")]
+
+
+def _tables(lines: list[str], title: str) -> Iterator[Fact]:
+    """Cells of Markdown tables: `What is the {column} of {first cell}?`"""
+    header: list[str] = []
+    for n, line in enumerate(lines):
+        if line.count("|") < 1:
+            header = []
+            continue
+        cells = _cells(line)
+        if n + 1 < len(lines) and re.fullmatch(r"[\s|:-]+", lines[n + 1]) and "-" in lines[n + 1]:
+            header = cells
+        elif header and not re.fullmatch(r"[\s|:-]+", line) and len(cells) == len(header):
+            r = rng(0, "facts", title, line)
+            for column, cell in list(zip(header, cells, strict=True))[1:]:
+                if cell and column and len(cell) < 80 and cells[0]:
+                    shape = r.choice(("What is the {c} of {k}?", "{k}: {c}?", "Which {c} has {k}?", "What does the table give as {c} for {k}?"))
+                    yield Fact(shape.format(c=column, k=cells[0]), cell, line.strip())
+
+
+_KEY_VALUE = re.compile(r"^[-*• ]*\**([A-Z][\w /()-]{2,40}?)\**:\**\s+(\S.{0,100})$")
+
+
+def facts(text: str, title: str = "") -> list[Fact]:
+    """Every fact that the rules find in a text, in the order of the text; the same text gives the same facts."""
+    lines = [line.strip() for line in text.splitlines()]
+    found = list(_tables(lines, title))
+    for sentence in sentences(text):
+        if sentence.startswith("#") or sentence.count("|") > 1 or not 12 <= len(sentence) <= 400:
+            continue
+        key = _KEY_VALUE.match(sentence)
+        if re.search(r"[\u3040-\u30ff]", sentence):
+            found += _other(sentence, "ja")
+        elif re.search(r"[\u0400-\u04ff]", sentence):
+            found += _other(sentence, "ru")
+        elif key and len(key[2].split()) <= 8:
+            about = f" of {title.split(' > ')[0]}" if title else ""
+            found.append(Fact(f"What is the {_lower(key[1].strip())}{about}?", key[2].strip(" .*"), sentence))
+        elif len(sentence) >= 25:
+            found += _latin(sentence, title)
+    seen: set[str] = set()
+    return [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]

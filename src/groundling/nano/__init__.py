@@ -1,0 +1,1 @@
+"""The built-in base model: its weights, and the scripts that made them."""

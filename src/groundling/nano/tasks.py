@@ -1,0 +1,104 @@
+"""nano's training conversations: worlds and ordinary text turned into every task it knows, all rendered by `grounding`."""
+
+from __future__ import annotations
+
+import random
+
+from ..grounding import ABSTAIN, FORMATS, Message
+from ..llm.facts import facts as stated
+from ..records import Example, Passage, Quote
+from . import names, text, world
+
+_raft = FORMATS["raft"]
+
+
+def _example(question: str, passages: list[Passage], quote: Quote | None, answer: str, language: str) -> Example:
+    support = "cited" if quote else "abstain"
+    return Example(
+        id="", recipe="nano", unit="", document="", question=question, passages=passages, support=support,
+        oracle=quote.passage if quote else None, quotes=[quote] if quote else [], answer=answer if quote else ABSTAIN[language],
+    )  # fmt: skip
+
+
+def from_world(r: random.Random, passages: int, language: str = "en", split: str = "train", questions: int = 1) -> list[Example]:
+    """Questions on one invented world; about one in five is not answered by its passages."""
+    filler = text.plain_sentences() if language == "en" and r.random() < 0.5 else ()
+    w = world.build(r, passages, filler, split, language)
+    shown = [Passage(id=str(n), title=t, text=x) for n, (t, x) in enumerate(w.passages)]
+    found = []
+    for _ in range(questions):
+        if r.random() < 0.2 and w.unstated:
+            form, entity = r.choice(w.unstated)
+            if not any(f.form.relation == form.relation and f.entity == entity for f in w.facts):
+                found.append(_example(world.ask(form, entity, r), shown, None, "", language))
+                continue
+        fact = r.choice(w.facts)
+        quote = Quote(text=fact.quote, passage=fact.passage)
+        found.append(_example(world.ask(fact.form, fact.entity, r), shown, quote, fact.answer, language))
+    return found
+
+
+def from_text(r: random.Random, passages: int, questions: int = 1) -> list[Example]:
+    """Questions on ordinary prose, made by the rules of the template teacher; neighbours in the source are the distractors."""
+    pool = text.paragraphs()
+    at = r.randrange(len(pool) - 12)
+    chosen = r.sample(pool[at : at + 12], passages) if r.random() < 0.6 else r.sample(pool, passages)
+    shown = [Passage(id=str(n), title=p.title, text=p.text) for n, p in enumerate(chosen)]
+    known = [(n, f) for n, p in enumerate(shown) for f in stated(p.text, p.title) if len(f.quote) <= 240]
+    found = []
+    for n, fact in r.sample(known, min(questions, len(known))):
+        if r.random() < 0.2:
+            # The same question with its passage taken out (another one stands in its place).
+            other = r.choice(pool)
+            rest = [p if p.id != str(n) else Passage(id=str(n), title=other.title, text=other.text) for p in shown]
+            if not any(fact.quote in p.text for p in rest):
+                found.append(_example(fact.question, rest, None, "", "en"))
+                break
+        found.append(_example(fact.question, shown, Quote(text=fact.quote, passage=n), fact.answer, "en"))
+    return [e for e in found if e.passages == found[0].passages]
+
+
+def conversation(examples: list[Example], fmt: str = "raft") -> list[Message]:
+    """One conversation over shared passages: the first question is asked in full, later ones stand alone."""
+    f = FORMATS[fmt]
+    messages: list[Message] = []
+    for n, example in enumerate(examples):
+        messages += f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
+        messages += [{"role": "assistant", "content": turn} for turn in f.target(example)]
+    return messages
+
+
+def _labels(r: random.Random) -> list[Message]:
+    """Choose the kind of thing that a text is about, out of a few kinds."""
+    kinds = r.sample(sorted(world.by_kind("train", "en")), r.randrange(2, 7))
+    right = r.choice(kinds)
+    form = r.choice(world.by_kind("train", "en")[right])
+    sentence = world.sentence(form, names.entity(right, r), names.value(form.value, r), r)
+    labels = [Passage(id=k, title=k.replace("_", " "), text="") for k in kinds]
+    example = _example(sentence, labels, Quote(text="", passage=0), right.replace("_", " "), "en")
+    return conversation([example], "labels")
+
+
+def draw(r: random.Random, longest: int = 5) -> list[Message]:
+    """One training conversation of the mixture, with up to `longest` passages."""
+    kind = r.random()
+    count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
+    questions = r.choice((1, 2, 3, 4))
+    if kind < 0.62:
+        return conversation(from_world(r, count, questions=questions))
+    if kind < 0.78:
+        found = from_text(r, min(count, 4), questions)
+        return conversation(found) if found else draw(r, longest)
+    if kind < 0.86:
+        language = r.choice(("ja", "ru"))
+        fmt = "ja" if language == "ja" and r.random() < 0.4 else "raft"
+        return conversation(from_world(r, count, language, questions=1 if fmt == "ja" else questions), fmt)
+    if kind < 0.92:
+        return conversation(from_world(r, count), "two-turn")
+    if kind < 0.95:
+        example = next((e for e in from_world(r, 1) if e.oracle is not None), None)
+        return conversation([example], "backward") if example else draw(r, longest)
+    if kind < 0.98:
+        return _labels(r)
+    bare = from_world(r, 1)[0]
+    return conversation([_example(bare.question, [], None, "", "en")])

@@ -1,0 +1,205 @@
+"""The run folder: what each stage wrote, the record beside it, and what is stale. The only module that lays out paths of a run.
+
+    runs/handbook/  1-documents/ 2-chunks/ 3-index/ 4-examples/ 5-curated/ 6-model/ 7-scores/ report.html
+
+A stage's folder holds data.jsonl, dropped.jsonl, failed.jsonl and record.json. The record is written last: its presence means complete.
+Its fingerprint is made of the fingerprints of the inputs and of the settings that shape the output, never of where or how fast it ran.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from . import __version__
+from .errors import InputError, MachineError, TooManyFailed
+from .records import Record, from_line, to_line
+from .seeds import digest
+
+R = TypeVar("R", bound=Record)
+FOLDERS = {
+    "ingest": "1-documents",
+    "chunk": "2-chunks",
+    "index": "3-index",
+    "synthesize": "4-examples",
+    "curate": "5-curated",
+    "train": "6-model",
+    "evaluate": "7-scores",
+}
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a kill at any moment, finds the old one or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise MachineError(f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again.") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomic(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
+    """The records of a .jsonl file. Raises InputError that names the line where one does not fit."""
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if line.strip():
+                try:
+                    yield from_line(line, kind)
+                except (msgspec.ValidationError, msgspec.DecodeError) as error:
+                    raise InputError(f"{path}, line {number}: {error}.") from error
+
+
+class Output:
+    """A stage's folder while it is being written. Counts what was kept, dropped (by reason) and failed; nothing vanishes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kept, self.dropped, self.failed = 0, Counter[str](), Counter[str]()
+        self.notes: dict[str, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = {name: (folder / f".{name}.jsonl.tmp").open("wb") for name in ("data", "dropped", "failed")}
+
+    def keep(self, record: Record) -> None:
+        self._write("data", to_line(record))
+        self.kept += 1
+
+    def drop(self, reason: str, what: Any) -> None:
+        """Leave something out on purpose. `reason` is a short constant phrase: it is what is counted."""
+        self._write("dropped", msgspec.json.encode({"reason": reason, "what": what}) + b"\n")
+        self.dropped[reason] += 1
+
+    def fail(self, reason: str, what: Any, detail: str = "") -> None:
+        """Something that should have worked and did not. `reason` is short and counted, `detail` is for its reader."""
+        self._write("failed", msgspec.json.encode({"reason": reason, "what": what, "detail": detail}) + b"\n")
+        self.failed[reason] += 1
+
+    def note(self, **values: Any) -> None:
+        """Values for the record: realised proportions, settings that were chosen, costs."""
+        self.notes.update(values)
+
+    def check(self, share: float, what: str) -> None:
+        """Raise TooManyFailed where more than `share` of all inputs failed."""
+        failed, total = sum(self.failed.values()), self.kept + sum(self.dropped.values()) + sum(self.failed.values())
+        if failed and failed > share * total:
+            worst = ", ".join(f"{n} × {reason}" for reason, n in self.failed.most_common(3))
+            raise TooManyFailed(
+                f"{failed} of {total} {what} failed, more than max_failed allows ({share:.0%}): {worst}. "
+                f"Each is listed with its reason in {self.folder / 'failed.jsonl'}."
+            )
+
+    def counts(self) -> dict[str, Any]:
+        total = self.kept + sum(self.dropped.values()) + sum(self.failed.values())
+        return {"in": total, "kept": self.kept, "dropped": dict(self.dropped), "failed": dict(self.failed)}
+
+    def _write(self, name: str, line: bytes) -> None:
+        try:
+            self._files[name].write(line)
+        except OSError as error:
+            raise MachineError(f"{self.folder} could not be written ({error.strerror}). Free some space and run again.") from error
+
+    def close(self) -> None:
+        """Put the three files in place."""
+        try:
+            for name, handle in self._files.items():
+                handle.flush()
+                os.fsync(handle.fileno())
+                handle.close()
+                os.replace(handle.name, self.folder / f"{name}.jsonl")
+        except OSError as error:
+            raise MachineError(f"{self.folder} could not be written ({error.strerror}). Free some space and run again.") from error
+
+    def abandon(self) -> None:
+        """Keep what failed for its reader, throw the rest away."""
+        for name, handle in self._files.items():
+            handle.close()
+            if name == "failed" and self.failed:
+                os.replace(handle.name, self.folder / "failed.jsonl")
+            else:
+                Path(handle.name).unlink(missing_ok=True)
+
+
+class Workspace:
+    """One run's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, stage: str) -> Path:
+        return self.root / FOLDERS[stage]
+
+    def data(self, stage: str) -> Path:
+        return self.folder(stage) / "data.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.sqlite"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """The record of a complete stage, else None."""
+        path = self.folder(stage) / "record.json"
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{path} is not readable JSON ({error}). Delete it, and the stage runs again.") from error
+
+    def read(self, stage: str, kind: type[R]) -> Iterator[R]:
+        return read_lines(self.data(stage), kind)
+
+    @contextmanager
+    def writing(self, stage: str, fingerprint: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> Iterator[Output]:
+        """A stage's output: complete with its record if the body ends, untouched or marked incomplete if it does not."""
+        folder = self.folder(stage)
+        (folder / "record.json").unlink(missing_ok=True)
+        out, start, processor = Output(folder), time.time(), time.process_time()
+        try:
+            yield out
+        except BaseException:
+            out.abandon()
+            raise
+        out.close()
+        record = {
+            "stage": stage, "fingerprint": fingerprint, "settings": settings, "inputs": inputs, "seed": seed, "counts": out.counts(),
+            "notes": out.notes, "seconds": round(time.time() - start, 2), "processor_seconds": round(time.process_time() - processor, 2),
+            "versions": {"groundling": __version__, "python": platform.python_version()},
+        }  # fmt: skip
+        write_json(folder / "record.json", record)
+
+    def clear(self, stage: str) -> None:
+        """Forget a stage's output, so that it runs anew."""
+        shutil.rmtree(self.folder(stage), ignore_errors=True)
+
+
+def fingerprint(stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> str:
+    """The identity of a stage's output: what went in and the settings that shape it."""
+    return digest(stage, json.dumps(settings, sort_keys=True, ensure_ascii=False), json.dumps(inputs, sort_keys=True), seed, length=16)
+
+
+def first_different(old: dict[str, Any], new: dict[str, Any]) -> Iterable[str]:
+    """The settings whose values differ, as `key: old -> new`."""
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
