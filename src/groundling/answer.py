@@ -33,17 +33,17 @@ class Answerer:
         self.model, self.format, self.max_tokens = model, fmt, max_tokens
         self._prompt = prompt or (lambda question, passages: fmt.prompt(question, passages, model.documents_role))
 
-    def request(self, asked: Asked, turns: Sequence[str] = ()) -> Request:
+    def request(self, asked: Asked, turns: Sequence[str] = (), max_tokens: int | None = None) -> Request:
         """The call for the next assistant turn, after the given earlier ones."""
         said = [{"role": "assistant", "content": t} for t in turns]
-        return Request(messages=[*self._prompt(asked.question, asked.passages), *said], max_tokens=self.max_tokens, task="answer")
+        return Request(messages=[*self._prompt(asked.question, asked.passages), *said], max_tokens=max_tokens or self.max_tokens, task="answer")
 
-    async def answers(self, asked: Sequence[Asked]) -> list[Answer]:
+    async def answers(self, asked: Sequence[Asked], max_tokens: int | None = None) -> list[Answer]:
         """Answers in the order asked. All first turns are sent together, then all second ones where the format has two."""
         turns: list[list[str]] = [[] for _ in asked]
         counted: list[list[Reply]] = [[] for _ in asked]
         for _ in range(self.format.turns):
-            replies = await self.model.replies([self.request(a, t) for a, t in zip(asked, turns, strict=True)])
+            replies = await self.model.replies([self.request(a, t, max_tokens) for a, t in zip(asked, turns, strict=True)])
             for n, reply in enumerate(replies):
                 turns[n].append(reply.text)
                 counted[n].append(reply)
@@ -56,6 +56,7 @@ class Answerer:
             question=asked.question, passages=asked.passages, turns=turns, text=reading.text, abstained=reading.abstained,
             quotes=reading.quotes, citations=[] if reading.abstained else reading.citations, invalid=reading.invalid,
             tokens_in=sum(r.tokens_in for r in replies), tokens_out=sum(r.tokens_out for r in replies),
+            finish=next((r.finish for r in replies if r.finish != "stop"), "stop"),
         )  # fmt: skip
 
 

@@ -50,20 +50,12 @@ class Index(Section):
     retriever: str = Field("bm25", description="see `groundling list retrievers`")
 
 
-class Teacher(Section):
-    """Who writes the training data."""
-
-    model: str = Field("template", description="`template` (rules, no model), or the name of a model at base_url")
-    base_url: str = Field("", description="an OpenAI-compatible endpoint", json_schema_extra=WHERE)
-    api_key_env: str = Field("", description="the environment variable that holds its key", json_schema_extra=WHERE)
-
-
 class Synthesize(Section):
     """Chunks to training examples."""
 
     recipe: str = Field("raft", description="see `groundling list recipes`")
     options: dict[str, Any] = Field({}, description="options of the recipe, checked against it")
-    teacher: Teacher = Teacher()
+    teacher: str = Field("template", description="who writes the data: `template` (rules, no model)")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
 
 

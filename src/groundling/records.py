@@ -127,7 +127,7 @@ class Source(Record):
 
 
 class Answer(Record):
-    """What came of one question: the reply, what was read out of it, and what could be verified."""
+    """What came of one question: the reply and what was read out of it. `finish` is `stop`, `length` (cut) or `error` (no reply)."""
 
     question: str
     passages: list[Passage]
@@ -139,6 +139,7 @@ class Answer(Record):
     invalid: list[str] = []
     tokens_in: int = 0
     tokens_out: int = 0
+    finish: str = "stop"
 
 
 class Score(Record):

@@ -166,6 +166,24 @@ class Workspace:
         except ValueError as error:
             raise InputError(f"{path} is not readable JSON ({error}). Delete it, and the stage runs again.") from error
 
+    def described(self) -> dict[str, Any] | None:
+        """groundling.json of the trained model: its format, its base, their hashes."""
+        path = self.folder("train") / "groundling.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second run off this folder. Released by the system when the process ends, however it ends."""
+        import fcntl
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise MachineError(f"Another groundling run is at work in {self.root}. Wait for it, or choose another --out.") from error
+            yield
+
     def read(self, stage: str, kind: type[R]) -> Iterator[R]:
         return read_lines(self.data(stage), kind)
 
@@ -173,7 +191,13 @@ class Workspace:
     def writing(self, stage: str, fingerprint: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> Iterator[Output]:
         """A stage's output: complete with its record if the body ends, untouched or marked incomplete if it does not."""
         folder = self.folder(stage)
-        (folder / "record.json").unlink(missing_ok=True)
+        begun = folder / ".begun"
+        if begun.exists() and begun.read_text() == fingerprint:
+            (folder / "record.json").unlink(missing_ok=True)  # checkpoints of the same work stay, to go on from
+        else:
+            self.clear(stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(begun, fingerprint.encode())
         out, start, processor = Output(folder), time.time(), time.process_time()
         try:
             yield out
@@ -190,7 +214,8 @@ class Workspace:
 
     def clear(self, stage: str) -> None:
         """Forget a stage's output, so that it runs anew."""
-        shutil.rmtree(self.folder(stage), ignore_errors=True)
+        if self.folder(stage).exists():
+            shutil.rmtree(self.folder(stage))
 
 
 def fingerprint(stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> str:

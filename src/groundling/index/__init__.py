@@ -1,0 +1,29 @@
+"""Chunks → search(). The index is a folder; what opens it is a function from a query and k to hits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import config, registry
+from ..errors import InputError
+from ..records import Chunk
+
+if TYPE_CHECKING:
+    from ..answer import Search
+
+
+def build(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> None:
+    """Write the index of the chunks into `folder`. Raises InputError where there are none."""
+    if not chunks:
+        raise InputError(f"There are no chunks to index in {folder}. Run the chunk stage on documents that hold text.")
+    registry.load("retriever", options.retriever).build(chunks, folder)
+
+
+def open_index(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> Search:
+    """The search over the index in `folder`: `search(query, k)` gives up to k hits, best first; none for a query without a known word.
+
+    Raises InputError where the index is missing, damaged, or made of other chunks.
+    """
+    return registry.load("retriever", options.retriever).open(chunks, folder)

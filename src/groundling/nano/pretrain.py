@@ -7,6 +7,7 @@ on answers, and on a share of the contexts, which teaches plain language and cop
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,14 +42,14 @@ class Batch(NamedTuple):
     weight: torch.Tensor  # [rows, length]; weight of predicting the token at that place
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan) -> Iterator[Batch]:
+def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> Iterator[Batch]:
     """Endless batches of about `plan.tokens` tokens, rows of like length together. Rows over `plan.limit` tokens are skipped."""
     import torch
 
     number, pool = 0, []
     while True:
         while len(pool) < 256:
-            r = rng(plan.seed, "pretrain", plan.leg, number)
+            r = rng(plan.seed, "pretrain", plan.leg, worker, number)
             number += 1
             ids, answer = encode(tokenizer, tasks.draw(r, plan.longest))
             if len(ids) <= plan.limit:
@@ -62,7 +63,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan) -> Iterator[Batch]:
                 group = []
             group.append(row)
         pool = group  # the longest, unfilled group waits for more
-        rng(plan.seed, "order", plan.leg, number).shuffle(groups)
+        rng(plan.seed, "order", plan.leg, worker, number).shuffle(groups)
         for rows in groups:
             length = max(len(ids) for ids, _ in rows)
             ids = torch.zeros(len(rows), length, dtype=torch.long)
@@ -99,6 +100,46 @@ def _optimizers(network: LlamaForCausalLM, rate: float) -> list[torch.optim.Opti
     ]
 
 
+class Workers:
+    """One training process, or several side by side under torchrun. Gradients are averaged once a step.
+
+    On a CPU, processes of one thread each waste less than threads that meet after every small operation.
+    """
+
+    def __init__(self) -> None:
+        import torch.distributed as distributed
+
+        self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        if self.count > 1 and not distributed.is_initialized():
+            distributed.init_process_group("gloo")
+
+    def average(self, network: LlamaForCausalLM) -> None:
+        """Replace every gradient by the mean over the processes."""
+        import torch
+        import torch.distributed as distributed
+
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in network.parameters()]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        distributed.all_reduce(flat)
+        at = 0
+        for gradient in gradients:
+            gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient) / self.count)
+            at += gradient.numel()
+
+    def agreed(self, value: float) -> float:
+        """The first process's value, so that all see the same clock."""
+        import torch
+        import torch.distributed as distributed
+
+        if self.count == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+
 def save(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """bf16 weights, configuration and tokenizer, as stock transformers reads them."""
     import torch
@@ -114,36 +155,43 @@ def train(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: P
     import torch
 
     network.to(device).train()
+    workers = Workers()
     optimizers = _optimizers(network, plan.rate)
     log: list[dict] = []
     seen, start, saved = 0, time.monotonic(), time.monotonic()
     recent: list[float] = []
-    for step, batch in enumerate(batches(tokenizer, plan), 1):
-        done = (time.monotonic() - start) / (plan.minutes * 60)
+    for step, batch in enumerate(batches(tokenizer, plan, workers.rank), 1):
+        done = workers.agreed((time.monotonic() - start) / (plan.minutes * 60))
         if done >= 1:
             break
-        factor = min(1.0, step / 50) * (max(0.02, 1 - done) if plan.decay else 1.0)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = plan.rate * factor
+        _set_rate(optimizers, plan.rate * min(1.0, step / 50) * (max(0.02, 1 - done) if plan.decay else 1.0))
         with torch.autocast(device, torch.bfloat16):
             loss, answers = loss_of(network, Batch(batch.ids.to(device), batch.weight.to(device)))
         loss.backward()
+        workers.average(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        seen += batch.ids.numel()
-        recent.append(answers)
+        seen += batch.ids.numel() * workers.count
+        recent = [*recent[-24:], answers]
+        if workers.rank:
+            continue
         if step % 25 == 0:
-            mean = sum(recent[-25:]) / len(recent[-25:])
-            log.append({"step": step, "tokens": seen, "loss": round(mean, 4), "seconds": round(time.monotonic() - start, 1)})
+            log.append({"step": step, "tokens": seen, "loss": round(sum(recent) / len(recent), 4), "seconds": round(time.monotonic() - start, 1)})
             print(json.dumps(log[-1]), flush=True)
         if time.monotonic() - saved > 300:
             save(network, tokenizer, out)
             saved = time.monotonic()
-    save(network, tokenizer, out)
+    if not workers.rank:
+        save(network, tokenizer, out)
     return log
+
+
+def _set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 def fresh(width: int = 256, layers: int = 4, heads: int = 8, seed: int = 0) -> LlamaForCausalLM:

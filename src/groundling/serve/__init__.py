@@ -1,0 +1,1 @@
+"""Serve: an OpenAI-compatible server, a chat page and a terminal chat over one `Service`."""

@@ -1,0 +1,33 @@
+# Two commands set everything up: `make demo` and `make test`. Each makes .venv and installs pinned versions first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-full lint constraints clean
+
+demo: $(STAMP)
+	$(BIN)/groundling run examples/handbook --out runs/handbook
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-full: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,serve,pdf,dev]"
+	touch $(STAMP)
+
+# Renew the pins from what is installed and passes the tests. Torch stays at the release whose plain wheel is the CPU build.
+constraints: $(STAMP)
+	$(BIN)/python -m pip freeze --exclude-editable | grep -iv '^groundling' | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,213 @@
+"""The command line: one short command per stage and a few around them. No logic here; heavy modules load inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .errors import ConfigError, GroundlingError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="From a folder of documents to a small language model that answers from them, cites them, and says when they do not hold the answer.",
+)  # fmt: skip
+
+PathArgument = Annotated[Path, typer.Argument(help="a folder of documents, a folder with a groundling.yaml, a config file, or a run folder")]
+RunArgument = Annotated[Path, typer.Argument(help="a run folder")]
+OutOption = Annotated[Optional[Path], typer.Option("--out", help="the run's folder (else runs/NAME)")]  # noqa: UP045
+SetOption = Annotated[list[str], typer.Option("--set", help="override a setting: section.key=value")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _open(path: Path, out: Path | None = None, settings: list[str] | None = None) -> Any:
+    from .commands import open_run
+
+    return open_run(path, out, settings or [], say)
+
+
+@app.command()
+def run(
+    path: PathArgument,
+    out: OutOption = None,
+    first: Annotated[str, typer.Option("--from", help="the first stage to run")] = "ingest",
+    last: Annotated[str, typer.Option("--to", help="the last stage to run")] = "evaluate",
+    redo: Annotated[list[str], typer.Option(help="run this stage again although it is done")] = [],  # noqa: B006
+    settings: SetOption = [],  # noqa: B006
+    show: Annotated[bool, typer.Option("--show", help="print the effective config and stop")] = False,
+) -> None:
+    """Everything, from documents to a model with a report. The same command again goes on where it stopped."""
+    from . import commands
+
+    if show:
+        say(commands.effective(path, settings))
+        return
+    commands.run_all(_open(path, out, settings), first, last, redo)
+
+
+def _stage(name: str, help_text: str) -> None:
+    def command(path: PathArgument, out: OutOption = None, settings: SetOption = []) -> None:  # noqa: B006
+        from .pipeline import run_stages
+
+        run_stages(_open(path, out, settings), name, name)
+
+    command.__doc__ = help_text
+    app.command(name)(command)
+
+
+_stage("ingest", "Files to documents.")
+_stage("chunk", "Documents to chunks.")
+_stage("index", "Chunks to a search index.")
+_stage("synthesize", "Chunks to training examples.")
+_stage("curate", "Examples to kept examples.")
+_stage("train", "Examples to a model.")
+
+
+@app.command()
+def evaluate(
+    path: Annotated[str, typer.Argument(help="a project or run folder; or a model (`nano`, a folder) with --documents and --questions")],
+    documents: Annotated[Optional[Path], typer.Option(help="a folder of documents to evaluate any model on")] = None,  # noqa: UP045
+    questions: Annotated[Optional[Path], typer.Option(help="a .jsonl file of questions")] = None,  # noqa: UP045
+    k: Annotated[str, typer.Option(help="settings, for example 0,given,3 (0: without passages)")] = "given,3",
+    json_out: Annotated[Optional[Path], typer.Option("--json", help="write the scores here")] = None,  # noqa: UP045
+    out: OutOption = None,
+    settings: SetOption = [],  # noqa: B006
+) -> None:
+    """Score a run's model against its base; or any model on any folder."""
+    from . import commands
+
+    if documents is not None:
+        if questions is None:
+            raise ConfigError("--documents needs --questions FILE.jsonl, so that there is something to ask.")
+        commands.evaluate_model(commands.Bare(path, documents, questions, k, settings), json_out, say)
+    else:
+        from .pipeline import run_stages
+
+        opened = _open(Path(path), out, settings)
+        run_stages(opened, "evaluate", "evaluate", redo=["evaluate"] if opened.space.record("evaluate") else [])
+        commands.after_evaluate(opened, json_out)
+
+
+@app.command()
+def status(path: PathArgument, out: OutOption = None, settings: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+    """What is done, stale (which setting changed) or missing."""
+    from . import commands
+
+    commands.status(_open(path, out, settings), as_json)
+
+
+@app.command()
+def report(path: PathArgument, out: OutOption = None) -> None:
+    """Write report.html anew and say where it is."""
+    from . import commands
+
+    say(str(commands.write_report(_open(path, out))))
+
+
+@app.command()
+def trace(path: RunArgument, id: Annotated[str, typer.Argument(help="the id of a document, chunk, example or question")], as_json: JsonOption = False) -> None:
+    """Follow an id both ways: what it was made from, and what was made from it."""
+    from . import commands
+
+    commands.trace(_open(path), id, as_json)
+
+
+@app.command()
+def chat(path: PathArgument, out: OutOption = None, k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None) -> None:  # noqa: UP045
+    """Ask a run's model in the terminal."""
+    import asyncio
+
+    from .pipeline import service
+    from .serve.chat import chat as talk
+
+    asyncio.run(talk(service(_open(path, out), k=k)))
+
+
+@app.command()
+def serve(
+    path: PathArgument,
+    out: OutOption = None,
+    host: Annotated[Optional[str], typer.Option(help="address to listen on")] = None,  # noqa: UP045
+    port: Annotated[Optional[int], typer.Option(help="port to listen on")] = None,  # noqa: UP045
+    k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None,  # noqa: UP045
+) -> None:
+    """Serve a run's model: an OpenAI-compatible API and a chat page."""
+    from .pipeline import service
+    from .serve.server import run as listen
+
+    listen(service(_open(path, out), host=host, port=port, k=k))
+
+
+@app.command()
+def predict(path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False) -> None:
+    """One answer."""
+    from . import commands
+
+    commands.predict(_open(path, out), text, as_json)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="the folder of documents")] = Path(".")) -> None:
+    """Write a commented groundling.yaml with every setting at its default."""
+    from . import commands
+
+    say(commands.init(folder))
+
+
+@app.command()
+def doctor(path: Annotated[Optional[Path], typer.Argument(help="a project to check as well")] = None, as_json: JsonOption = False) -> None:  # noqa: UP045
+    """Check the machine, and a project's config, before anything is spent."""
+    from . import commands
+
+    if not commands.doctor(path, as_json):
+        raise typer.Exit(2)
+
+
+@app.command("list")
+def list_(kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters, retrievers, filters, objectives or metrics")]) -> None:
+    """The plug-ins of a kind, with what each does."""
+    from . import registry
+
+    known = {f"{k}s": k for k in registry.FOLDERS}
+    if kind not in known:
+        raise ConfigError(f'There is no list "{kind}".{registry.nearest(kind, sorted(known))}')
+    for name in registry.names(known[kind]):
+        say(f"{name:20s} {registry.summary(known[kind], name)}")
+
+
+@app.command()
+def nano() -> None:
+    """The model card of the built-in base model."""
+    from importlib import resources
+
+    say((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"))
+
+
+# typer carries its own copy of click; its errors of usage (unknown option, missing argument) share this base.
+_USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def main() -> None:
+    """The entry point: an expected error is one sentence and its exit code; our own faults keep their traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    except GroundlingError as error:
+        print(f"groundling: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except _USAGE as error:
+        error.show()
+        sys.exit(2)
+

@@ -1,0 +1,103 @@
+"""Checks of the machine and of a project before anything is spent."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from . import config, registry
+from .errors import GroundlingError
+
+EXTRAS = {
+    "train": ["torch", "transformers", "trl", "peft", "datasets", "accelerate"],
+    "serve": ["fastapi", "uvicorn"],
+    "pdf": ["pypdfium2"],
+}
+
+
+class Check(NamedTuple):
+    """One finding. `needed`: without it nothing runs."""
+
+    what: str
+    ok: bool
+    says: str
+    needed: bool = True
+
+
+def checks(path: Path | None) -> list[Check]:
+    """All checks, of the machine first."""
+    return [*machine(), *(project(path) if path else [])]
+
+
+def machine() -> list[Check]:
+    python = sys.version_info
+    found = [Check("python", python >= (3, 11), f"{python[0]}.{python[1]}" + ("" if python >= (3, 11) else ": 3.11 or newer is needed"))]
+    for extra, modules in EXTRAS.items():
+        missing = [m for m in modules if importlib.util.find_spec(m) is None]
+        says = f'missing {", ".join(missing)}: pip install "groundling[{extra}]"' if missing else "installed"
+        found.append(Check(f"extra [{extra}]", not missing, says, needed=False))
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    found.append(Check("disk", free > 1, f"{free:.1f} GB free here" + ("" if free > 1 else ": at least 1 GB is needed")))
+    found.append(Check("memory", _memory() > 3, f"{_memory():.1f} GB"))
+    found.append(Check("processors", True, f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"))
+    return found
+
+
+def _memory() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def project(path: Path) -> list[Check]:
+    """The config, its plug-ins, its documents and questions, the base model, the port."""
+    try:
+        opened = config.load(path)
+    except GroundlingError as error:
+        return [Check("config", False, str(error))]
+    found = [Check("config", True, str(opened.file or "all defaults"))]
+    c = opened.config
+    named = [("splitter", c.chunk.splitter), ("retriever", c.index.retriever), ("recipe", c.synthesize.recipe), ("objective", c.train.objective)]
+    named += [("filter", f) for f in c.curate.filters] + [("metric", m) for m in c.evaluate.metrics]
+    for kind, name in named:
+        if name not in registry.names(kind):
+            found.append(Check(kind, False, f'there is no {kind} "{name}".{registry.nearest(name, registry.names(kind))}'))
+    count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith("."))
+    found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
+    found += [_said("questions", lambda: _questions(opened)), _said("base model", lambda: _base(opened)), _said("teacher", lambda: _teacher(c))]
+    with socket.socket() as probe:
+        taken = c.serve.port and probe.connect_ex((c.serve.host, c.serve.port)) == 0
+    found.append(Check("port", not taken, f"{c.serve.port} is {'in use: choose another with --port' if taken else 'free'}", needed=False))
+    return found
+
+
+def _said(what: str, look) -> Check:  # noqa: ANN001
+    try:
+        return Check(what, True, look())
+    except GroundlingError as error:
+        return Check(what, False, str(error))
+
+
+def _questions(opened: config.Project) -> str:
+    from .records import Question
+    from .workspace import read_lines
+
+    if opened.questions is None:
+        return "no file of questions; held-out examples of the teacher will be asked"
+    return f"{sum(1 for _ in read_lines(opened.questions, Question))} in {opened.questions}"
+
+
+def _base(opened: config.Project) -> str:
+    from .llm.open import resolve
+
+    where = resolve(opened.config.train.base, opened.base)
+    return where if Path(where).is_dir() else f"{where}, from a model hub"
+
+
+def _teacher(c: config.Config) -> str:
+    from .llm.open import teacher
+
+    return f"{teacher(c.synthesize.teacher).name}: no endpoint, no key, no cost"

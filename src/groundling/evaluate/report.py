@@ -1,0 +1,81 @@
+"""report.html: what came out, how sure that is, and the answers to read. One file, no script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..records import Score
+from ..workspace import write_atomic
+from . import charts, view
+from .scoring import HEADLINE, Comparison, Row
+
+
+class ReportData(NamedTuple):
+    """All that the report shows.
+
+    `notes` are evaluate's own (record.json of 7-scores); `records` the record.json of each stage, `failed` the lines of its
+    failed.jsonl, by stage; `losses` pairs of step and loss; `origin` says in a sentence how the questions came about; `models` describes base and tuned.
+    """
+
+    name: str
+    scores: Sequence[Score]
+    tests: Sequence[Comparison]
+    rows: Sequence[Row]
+    notes: Mapping[str, Any]
+    origin: str = ""
+    records: Mapping[str, Mapping[str, Any]] = {}
+    failed: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    losses: Sequence[tuple[float, float]] = ()
+    models: Mapping[str, str] = {}
+
+
+def _plots(data: ReportData, order: list[str]) -> list[dict[str, str]]:
+    wanted = {
+        HEADLINE: ("Right outcome", "of all questions"),
+        "abstain_recall": ("Abstains when it should", "of the unanswerable questions"),
+        "false_refusal_rate": ("Refuses when it should not", "of the answerable ones; lower is better"),
+    }
+    found = []
+    for metric, (title, note) in wanted.items():
+        points = [
+            charts.Point(s.model, s.setting, s.value, s.low, s.high)
+            for s in data.scores
+            if s.metric == metric and s.questions == "all" and s.value is not None
+        ]
+        if points:
+            shown = [o for o in order if any(p.where == o for p in points)]
+            found.append({"title": title, "note": note, "svg": charts.shares(points, shown, f"{title}, by setting, with 95 % intervals")})
+    return found
+
+
+def render(data: ReportData) -> str:
+    """The page as a string."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    env = Environment(loader=PackageLoader("groundling.evaluate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                      lstrip_blocks=True)  # fmt: skip
+    env.filters |= {
+        "pct": view.percent,
+        "span": view.interval,
+        "p": view.p_value,
+        "seconds": view.seconds,
+        "signed": view.signed,
+        "name": view.name,
+    }
+    order = view.order(data.scores)
+    plots = [{**p, "svg": Markup(p["svg"])} for p in _plots(data, order)]
+    curve = Markup(charts.loss(data.losses, "Training loss by step")) if len(data.losses) > 1 else ""
+    return env.get_template("report.html.jinja").render(
+        data=data, headline=view.headline(data.scores, data.tests, data.notes), tables=view.tables(data.scores, data.tests, data.notes),
+        plots=plots, groups=view.seen(data.scores, data.notes), retrieval=view.retrieval(data.scores), curve=curve,
+        stages=view.stages(data.records, data.failed), worst=view.worst(data.rows, data.notes), prompt=data.notes.get("prompt"),
+        labels=view.labels(data.scores),
+    )  # fmt: skip
+
+
+def write_report(path: Path, data: ReportData) -> None:
+    """Write report.html in one piece. Raises MachineError where it cannot be written."""
+    write_atomic(path, render(data).encode())

@@ -1,0 +1,173 @@
+"""A checkpoint on this machine, through stock transformers (and PEFT where the folder holds an adapter)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MachineError, ModelError
+from .base import Reply, Request
+
+if TYPE_CHECKING:
+    import torch
+
+_PROBE = "zxq documents probe"
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """16 hex digits over the weights, the configuration, the tokenizer and the template. Large files are sampled: head, tail, 64 places."""
+    found = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in (".safetensors", ".json", ".jinja", ".model") or path.name in ("record.json", "groundling.json"):
+            continue
+        size = path.stat().st_size
+        found.update(f"{path.name}:{size}".encode())
+        with path.open("rb") as handle:
+            if size <= 256 << 20:
+                found.update(handle.read())
+            else:
+                for n in range(65):
+                    handle.seek(n * (size - (1 << 20)) // 64)
+                    found.update(handle.read(1 << 20))
+    return found.hexdigest()[:16]
+
+
+def need_torch() -> None:
+    """Raise MachineError with the pip line where the training extra is not installed."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MachineError(f'A local model needs the extra [train] ({error.name} is missing): pip install "groundling[train]".') from error
+
+
+def device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a model, which must have an end token and a chat template. Raises ModelError."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The tokenizer of {folder} could not be loaded: {str(error).splitlines()[0]}") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The tokenizer of {folder} has no end-of-sequence token, so a reply would never end. Set one in tokenizer_config.json.")
+    if not tokenizer.chat_template:
+        raise ModelError(f"The tokenizer of {folder} has no chat template. Use an instruction-tuned base, or add chat_template.jinja to its folder.")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_network(folder: str | Path, adapter: Path | None = None) -> torch.nn.Module:
+    """The weights of a model, with an adapter merged into them where one is given. Raises ModelError."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.float32 if device() == "cpu" else torch.bfloat16
+    try:
+        network = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model {folder} could not be loaded: {str(error).splitlines()[0]}") from error
+    if adapter:
+        from peft import PeftModel
+
+        network = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+    return network.to(device()).eval()
+
+
+def accepts_documents(tokenizer: Any) -> bool:
+    """Whether the chat template shows the content of a `documents` role. Templates that refuse or skip it get them in the user turn."""
+    from jinja2.exceptions import TemplateError
+
+    try:
+        shown = tokenizer.apply_chat_template(
+            [{"role": "documents", "content": _PROBE}, {"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True
+        )
+    except (TemplateError, ValueError, KeyError, TypeError):
+        return False
+    return _PROBE in shown
+
+
+class Local:
+    """Implements `base.Model`. Batches are formed from the requests of one call, sorted by length: the same call gives the same batches."""
+
+    def __init__(self, folder: str | Path, adapter: Path | None = None, name: str = "", batch: int = 16) -> None:
+        need_torch()
+        self.folder, self.adapter, self.batch = folder, adapter, batch
+        self.name = name or str(folder)
+        self.tokenizer = load_tokenizer(adapter or folder)
+        self.documents_role = accepts_documents(self.tokenizer)
+        parts = [weights_fingerprint(Path(p)) if Path(p).is_dir() else str(p) for p in (folder, adapter) if p]
+        self.fingerprint = "local/" + "+".join(parts)
+        self._lock = threading.Lock()
+
+    @cached_property
+    def network(self) -> torch.nn.Module:
+        return load_network(self.folder, self.adapter)
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        return await asyncio.to_thread(self._replies, list(requests))
+
+    def _replies(self, requests: list[Request]) -> list[Reply]:
+        with self._lock:  # one generation at a time: the cores are shared anyway, and memory stays bounded
+            prompts = [self.encode(r.messages) for r in requests]
+            order = sorted(range(len(requests)), key=lambda n: (requests[n].max_tokens, requests[n].temperature, len(prompts[n])))
+            found: dict[int, Reply] = {}
+            at = 0
+            while at < len(order):
+                first = requests[order[at]]
+                same = [
+                    n
+                    for n in order[at : at + self.batch]
+                    if (requests[n].max_tokens, requests[n].temperature, requests[n].top_p) == (first.max_tokens, first.temperature, first.top_p)
+                ]
+                for n, reply in zip(same, self._generate([prompts[n] for n in same], first), strict=True):
+                    found[n] = reply
+                at += len(same)
+            return [found[n] for n in range(len(requests))]
+
+    def encode(self, messages: list[dict[str, str]]) -> list[int]:
+        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+
+    def _generate(self, prompts: list[list[int]], request: Request) -> list[Reply]:
+        import torch
+
+        longest = max(len(p) for p in prompts)
+        limit = getattr(self.network.config, "max_position_embeddings", None) or longest + request.max_tokens
+        if longest + request.max_tokens > limit:
+            raise ModelError(
+                f"A prompt of {longest} tokens and a reply of {request.max_tokens} do not fit into the {limit} tokens of {self.name}. "
+                "Use smaller chunks (chunk.size) or fewer passages (k)."
+            )
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device())
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device())
+        sampling: dict[str, Any] = {"do_sample": False}
+        if request.temperature > 0:
+            # Seeded by what is asked, so that neither order nor batch of other calls changes a draw.
+            seed = int(hashlib.sha256(json.dumps([prompts, request.draw, request.attempt]).encode()).hexdigest()[:8], 16)
+            torch.manual_seed(seed)
+            sampling = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p}
+        with torch.inference_mode():
+            out = self.network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=request.max_tokens, pad_token_id=pad, **sampling)
+        return [self._reply(row[longest:].tolist(), len(p)) for row, p in zip(out, prompts, strict=True)]
+
+    def _reply(self, ids: list[int], tokens_in: int) -> Reply:
+        end = self.tokenizer.eos_token_id
+        stopped = end in ids
+        kept = ids[: ids.index(end)] if stopped else [i for i in ids if i != self.tokenizer.pad_token_id]
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        return Reply(text=text, tokens_in=tokens_in, tokens_out=len(kept), finish="stop" if stopped else "length")

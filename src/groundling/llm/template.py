@@ -1,0 +1,52 @@
+"""The teacher that is no model: rules pick sentences that state facts, ask about them, and answer with a verbatim quote.
+
+It reads `task` and `inputs` of a request and replies in the form that a language model is asked for:
+`questions` (passage, title, count) -> {"questions": […]}; `answer` (passage, title, question) -> {"quote": …, "answer": …}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..errors import ModelError
+from ..seeds import rng
+from .base import Reply, Request
+from .facts import facts
+
+
+class Template:
+    """Implements `base.Model` without a model."""
+
+    name = "template"
+    fingerprint = "template/1"
+    documents_role = False
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request: Request) -> Reply:
+        given = request.inputs
+        if request.task == "questions":
+            return Reply(text=msgspec.json.encode({"questions": self._questions(given)}).decode())
+        if request.task == "answer":
+            known = {f.question: f for f in facts(given["passage"], given["title"])}
+            fact = known.get(given["question"])
+            said = {"quote": fact.quote, "answer": fact.answer} if fact else {"quote": "", "answer": ""}
+            return Reply(text=msgspec.json.encode(said).decode())
+        raise ModelError(
+            f'The teacher "template" cannot do the task "{request.task}": it only asks and answers about stated facts. '
+            "Set synthesize.teacher to a language model."
+        )
+
+    def _questions(self, given: dict) -> list[str]:
+        """Up to `count` questions, spread over different sentences before a sentence is asked about twice."""
+        found = facts(given["passage"], given["title"])
+        rng(0, "template", given["passage"]).shuffle(found)
+        seen: dict[str, int] = {}
+        order = []
+        for fact in found:
+            seen[fact.quote] = seen.get(fact.quote, 0) + 1
+            order.append((seen[fact.quote], len(order), fact))
+        return [fact.question for _, _, fact in sorted(order)[: given["count"]]]

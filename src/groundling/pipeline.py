@@ -1,0 +1,360 @@
+"""THE MAP: the stages in their order, what each reads and writes, and when it has to run again.
+
+    ingest → chunk → index → synthesize → curate → train → evaluate → (serve)
+
+Only this module knows all stages; it hands each what it needs as a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import grounding, records
+from .config import Project
+from .errors import ConfigError, InputError, MachineError, ModelError, StaleError
+from .records import Chunk, Document, Example, Question
+from .seeds import rng
+from .workspace import Output, Workspace, fingerprint, first_different, read_lines, write_json
+
+Say = Callable[[str], None]
+
+
+class Stage(NamedTuple):
+    """A stage: the stages whose output it reads, what it does, and whether doing it again costs hours or money."""
+
+    name: str
+    reads: tuple[str, ...]
+    work: Callable[[Run, Output], None]
+    dear: bool = False
+
+
+class State(NamedTuple):
+    """Where a stage stands: `done`, `stale` (why) or `missing`."""
+
+    name: str
+    state: str
+    why: str = ""
+    record: dict[str, Any] | None = None
+
+
+@dataclass
+class Run:
+    """One run of a project in its folder. Values that several stages need are read once, when first asked for."""
+
+    project: Project
+    space: Workspace
+    say: Say = field(default=lambda text: None)
+
+    @property
+    def config(self):
+        return self.project.config
+
+    @cached_property
+    def documents(self) -> dict[str, Document]:
+        return {d.id: d for d in self.space.read("ingest", Document)}
+
+    @cached_property
+    def chunks(self) -> dict[str, Chunk]:
+        return {c.id: c for c in self.space.read("chunk", Chunk)}
+
+    @cached_property
+    def search(self):
+        from .index import open_index
+
+        return open_index(list(self.chunks.values()), self.config.index, self.space.folder("index"))
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        """The evaluation's questions: the file's, else none (they are made of held-out examples then)."""
+        path = self.project.questions
+        if path is None:
+            return []
+        found = list(read_lines(path, Question))
+        if not found:
+            raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
+        return found
+
+    def base(self) -> str:
+        from .llm.open import resolve
+
+        return resolve(self.config.train.base, self.project.base)
+
+    def split_of(self, document: str) -> records.Split:
+        """The side of the split that a document is on. It depends on the document's id and the seed, not on the other documents."""
+        return "held_out" if rng(self.config.seed, "split", document).random() < self.config.held_out else "train"
+
+
+def _ingest(run: Run, out: Output) -> None:
+    from .ingest import ingest
+
+    ingest(run.project.documents, run.config.ingest, out)
+
+
+def _chunk(run: Run, out: Output) -> None:
+    from .chunk import chunk
+
+    chunk(run.documents.values(), run.config.chunk, out)
+    if not out.kept:
+        raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters came out of the documents. Lower chunk.minimum.")
+
+
+def _index(run: Run, out: Output) -> None:
+    from .index import build
+
+    build(list(run.chunks.values()), run.config.index, out.folder)
+
+
+def _synthesize(run: Run, out: Output) -> None:
+    from .llm.journal import Journal, Journaled
+    from .llm.open import teacher
+    from .synthesize import Bench, synthesize
+
+    options = run.config.synthesize
+    chunks = list(run.chunks.values())
+    model = teacher(options.teacher)
+    journal = Journal(run.space.journal)
+    bench = Bench(
+        teacher=model if model.name == "template" else Journaled(model, journal), search=run.search, chunks=chunks, seed=run.config.seed,
+        recipe=options.recipe, drop=out.drop, fail=out.fail, split_of=run.split_of,
+    )  # fmt: skip
+    asyncio.run(synthesize(options, bench, chunks, out))
+    journal.close()
+
+
+def _curate(run: Run, out: Output) -> None:
+    from .curate import Context, curate
+
+    curate(run.space.read("synthesize", Example), run.config.curate, Context(questions=run.questions), out)
+
+
+def _train(run: Run, out: Output) -> None:
+    from .train import train
+
+    train(run.space.read("curate", Example), run.config.train, run.base(), run.config.seed, out)
+
+
+def _evaluate(run: Run, out: Output) -> None:
+    from .evaluate.cases import Books
+    from .evaluate.run import BASE, TUNED, Contestant, Plan, evaluate
+    from .llm.journal import Journal, Journaled
+
+    examples = list(run.space.read("curate", Example))
+    questions = run.questions or _from_held_out(run, examples)
+    trained = frozenset(e.document for e in examples if e.split == "train")
+    fmt = grounding.FORMATS[run.config.train.format]
+    journal = Journal(run.space.journal)
+    models = [Contestant(TUNED, Journaled(tuned(run), journal), fmt)]
+    if run.config.evaluate.compare:
+        from .llm.local import Local
+
+        models.insert(0, Contestant(BASE, Journaled(Local(run.base(), name=BASE), journal), fmt, trial=True))
+    plan = Plan(
+        options=run.config.evaluate, seed=run.config.seed, questions=questions,
+        books=Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=trained),
+        models=models, examples=[e for e in examples if e.split == "train"],
+        progress=lambda label, done, total: run.say(f"  {label}: {done} of {total} questions") if done == total else None,
+    )  # fmt: skip
+    asyncio.run(evaluate(plan, out))
+    out.note(written_by="file" if run.questions else "teacher")
+    journal.close()
+
+
+def _from_held_out(run: Run, examples: Iterable[Example]) -> list[Question]:
+    """Where nobody wrote questions: those the teacher asked about documents that are not trained on."""
+    found = []
+    for e in examples:
+        if e.split == "held_out" and e.support == "cited":
+            found.append(
+                Question(
+                    id=e.id, question=e.question, answers=[e.answer], answerable=True, document=run.documents[e.document].path,
+                    passage=run.chunks[e.unit].text,
+                )  # fmt: skip
+            )
+    if not found:
+        raise InputError(
+            "There are no questions to evaluate on: no questions.jsonl, and no example from a held-out document. "
+            "Write some questions (see the README), or raise held_out."
+        )
+    return found
+
+
+STAGES: list[Stage] = [
+    Stage("ingest", (), _ingest),
+    Stage("chunk", ("ingest",), _chunk),
+    Stage("index", ("chunk",), _index),
+    Stage("synthesize", ("chunk", "index"), _synthesize),
+    Stage("curate", ("synthesize",), _curate),
+    Stage("train", ("curate",), _train, dear=True),
+    Stage("evaluate", ("ingest", "chunk", "index", "curate", "train"), _evaluate),
+]
+NAMES = [stage.name for stage in STAGES]
+
+
+def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
+    """The settings that shape a stage's output: its own section, and what else it reads of the config."""
+    own = getattr(run.config, stage.name).identity()
+    if stage.name in ("synthesize", "curate", "evaluate"):
+        own["held_out"] = run.config.held_out
+    if stage.name == "train":
+        own["format_fingerprint"] = grounding.fingerprint(run.config.train.format)
+    return own
+
+
+def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]:
+    """Fingerprints of what a stage reads: earlier outputs, the files on disk, the base model's weights."""
+    found = {name: prints[name] for name in stage.reads}
+    if stage.name == "ingest":
+        from .ingest.census import census
+
+        found["files"] = census(run.project.documents, run.config.ingest, run.space.root)
+    if stage.name in ("curate", "evaluate") and (path := run.project.questions):
+        found["questions"] = _hash(path.read_bytes())
+    if stage.name == "train":
+        from .llm.local import weights_fingerprint
+
+        base = run.base()
+        found["base"] = weights_fingerprint(Path(base)) if Path(base).is_dir() else base
+    return found
+
+
+def _hash(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def states(run: Run) -> list[State]:
+    """Every stage as done, stale or missing, in order. A stage after a stale or missing one is stale or missing too."""
+    prints: dict[str, str] = {}
+    found = []
+    for stage in STAGES:
+        settings, sources = settings_of(run, stage), sources_of(run, stage, prints)
+        prints[stage.name] = fingerprint(stage.name, settings, sources, run.config.seed)
+        record = run.space.record(stage.name)
+        if record is None:
+            found.append(State(stage.name, "missing"))
+        elif record["fingerprint"] == prints[stage.name]:
+            found.append(State(stage.name, "done", record=record))
+        else:
+            why = [f"{stage.name}.{line}" for line in first_different(record["settings"], settings)]
+            why += [f"{name} changed" for name in sources if record["inputs"].get(name) != sources[name]]
+            why += ["seed changed"] if record["seed"] != run.config.seed else []
+            found.append(State(stage.name, "stale", "; ".join(why) or "made by another version", record))
+    return found
+
+
+def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Iterable[str] = ()) -> None:
+    """Run what is missing or stale between `first` and `last`, in order; what is done stays.
+
+    Raises StaleError before throwing away a finished stage that cost hours, unless it is named in `redo`.
+    """
+    for name in (first, last, *redo):
+        if name not in NAMES:
+            raise ConfigError(f'There is no stage "{name}". Stages: {", ".join(NAMES)}.')
+    wanted = NAMES[NAMES.index(first) : NAMES.index(last) + 1]
+    with run.space.lock():
+        for stage in STAGES:
+            if stage.name not in wanted:
+                continue
+            state = next(s for s in states(run) if s.name == stage.name)
+            _refuse_missing(run, stage)
+            if state.state == "done" and stage.name not in redo:
+                run.say(f"{stage.name}: done before")
+                continue
+            if state.state == "stale" and stage.dear and stage.name not in redo:
+                raise StaleError(
+                    f"{stage.name} is finished but stale ({state.why}). Running it again throws the trained model away. "
+                    f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
+                )
+            _run_one(run, stage)
+
+
+def _refuse_missing(run: Run, stage: Stage) -> None:
+    for name in stage.reads:
+        if run.space.record(name) is None:
+            raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage.")
+
+
+def _run_one(run: Run, stage: Stage) -> None:
+    settings = settings_of(run, stage)
+    prints = {name: run.space.record(name)["fingerprint"] for name in stage.reads}
+    sources = sources_of(run, stage, prints)
+    mark = fingerprint(stage.name, settings, sources, run.config.seed)
+    run.say(f"{stage.name} …")
+    with run.space.writing(stage.name, mark, settings, sources, run.config.seed) as out:
+        stage.work(run, out)
+        out.note(peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)))
+    for value in ("documents", "chunks", "search"):
+        run.__dict__.pop(value, None)
+    run.say(summary(stage.name, run.space.record(stage.name)))
+
+
+def summary(name: str, record: dict[str, Any]) -> str:
+    """`chunk: 212 in = 210 kept + 2 dropped (shorter than minimum 2) + 0 failed, 0.2 s`."""
+    counts = record["counts"]
+    dropped, failed = counts["dropped"], counts["failed"]
+
+    def reasons(found: dict[str, int]) -> str:
+        return f"{sum(found.values())}" + (f" ({', '.join(f'{r} {n}' for r, n in found.items())})" if found else "")
+
+    text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
+    notes = record["notes"]
+    if "realised" in notes:
+        text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())
+    if name == "train" and notes.get("tokens"):
+        text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
+    return text
+
+
+def tuned(run: Run):
+    """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
+    from .llm.local import Local
+    from .train import template_hash
+
+    folder = run.space.folder("train")
+    described = run.space.described()
+    if described is None:
+        raise ModelError(f"{run.space.root} holds no trained model yet. Run `groundling run` on its project first.")
+    now = grounding.fingerprint(described["format"])
+    if described["format_fingerprint"] != now or described["template_hash"] != template_hash(folder):
+        raise ModelError(
+            f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
+            "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
+        )
+    return Local(run.base(), adapter=folder, name="tuned")
+
+
+def service(run: Run, **changes: Any):
+    """What server and chat ask: the tuned model of a run with its search."""
+    from .answer import Answerer
+    from .serve.service import Service
+
+    options = run.config.serve.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    if run.space.record("train") is None or run.space.record("index") is None:
+        raise ModelError(f"{run.space.root} holds no finished model to ask. Run `groundling run` on its project first.")
+    fmt = grounding.FORMATS[run.space.described()["format"]]
+    answerer = Answerer(tuned(run), fmt, max_tokens=options.max_tokens)
+    return Service(run.project.name, answerer, run.search, run.chunks, run.documents.get, options)
+
+
+def write_config(run: Run) -> None:
+    """Keep the effective config beside the outputs, so that the run folder alone can be served, continued and traced."""
+    import yaml
+
+    run.space.root.mkdir(parents=True, exist_ok=True)
+    if not os.access(run.space.root, os.W_OK):
+        raise MachineError(f"{run.space.root} may not be written by this user. Choose another folder with --out.")
+    data = run.config.model_dump(mode="json") | {"name": run.project.name}
+    data["documents"] = str(run.project.documents)
+    if run.project.questions:
+        data["evaluate"]["questions"] = str(run.project.questions.resolve())
+    write_json(run.space.root / "run.json", {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve())})
+    (run.space.root / "config.yaml").write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), "utf-8")

@@ -1,0 +1,135 @@
+"""Retrieval-augmented fine-tuning: questions about a chunk, to be answered with a verbatim quote from among look-alike passages.
+
+Source: RAFT (arXiv 2403.10131). Makes: question, one oracle and `distractors` other passages, answer with quote; where the oracle is
+absent, an answer from memory (as in the paper) or an abstention. Costs: one call for the questions of a chunk and one for each answer.
+Use when: the model will be given retrieved passages.
+
+What the published code gets wrong and this does not: distractors are retrieved, not only random; none of them holds the answer or repeats
+the oracle; the oracle's place is the place it really has; each question has its own draw; every quote is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import json_repair
+from pydantic import Field
+
+from ...grounding import ABSTAIN, language
+from ...llm.base import Request
+from ...records import Chunk, Example, Passage, Quote
+from .. import Bench, RecipeOptions, example_id
+
+QUESTIONS = (
+    "Write {count} questions that a user of a search engine would ask and that the passage answers. Do not mention the passage. Each must be "
+    'answerable in at most 60 words. Reply with JSON: {{"questions": ["…"]}}\n\nTitle: {title}\n\n{passage}'
+)
+ANSWER = (
+    "Answer the question from the passage. Copy, word for word, the one sentence or table row that holds the answer; then answer briefly. "
+    'Reply with JSON: {{"quote": "…", "answer": "…"}}; both empty if the passage does not answer it.\n\n'
+    "Title: {title}\n\n{passage}\n\nQuestion: {question}"
+)
+
+
+class Options(RecipeOptions):
+    questions: int = Field(3, ge=1)  # asked of each chunk
+    distractors: int = Field(4, ge=0)  # passages that look right and are not
+    hard: float = Field(0.75, ge=0, le=1)  # share of the distractors that are retrieved; the rest are drawn at random
+    oracle_probability: float = Field(0.8, ge=0, le=1)  # how often the right passage is present
+    absent: Literal["abstain", "memory"] = "abstain"  # what is taught where it is not
+    vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
+
+
+def _json(text: str) -> dict:
+    found = json_repair.loads(text)
+    return found if isinstance(found, dict) else {}
+
+
+async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
+    """Examples from one chunk: questions, their answers checked against it, and the passages around."""
+    questions = await _questions(unit, bench, options.questions)
+    requests = [_answer_request(unit, q) for q in questions]
+    found = []
+    for n, (question, reply) in enumerate(zip(questions, await bench.teacher.replies(requests), strict=True)):
+        said = _json(reply.text)
+        quote, answer = str(said.get("quote") or "").strip(), str(said.get("answer") or "").strip()
+        if not answer:
+            bench.drop("the teacher found no answer", question)
+        elif quote not in unit.text or not quote:
+            bench.drop("quote not verbatim in the passage", {"question": question, "quote": quote})
+        else:
+            found.append(_assemble(unit, bench, options, n, (question, quote, answer)))
+    return found
+
+
+async def _questions(unit: Chunk, bench: Bench, count: int) -> list[str]:
+    inputs = {"passage": unit.text, "title": unit.title, "count": count}
+    request = Request(messages=[{"role": "user", "content": QUESTIONS.format(**inputs)}], max_tokens=500, task="questions", inputs=inputs)
+    listed = _json((await bench.teacher.replies([request]))[0].text).get("questions")
+    if not isinstance(listed, list):
+        bench.fail("no list of questions", unit.id, "")
+        return []
+    questions = list(dict.fromkeys(str(q).strip() for q in listed if str(q).strip()))[:count]
+    if not questions:
+        bench.drop("no question for this chunk", unit.id)
+    return questions
+
+
+def _answer_request(unit: Chunk, question: str) -> Request:
+    inputs = {"passage": unit.text, "title": unit.title, "question": question}
+    return Request(messages=[{"role": "user", "content": ANSWER.format(**inputs)}], max_tokens=500, task="answer", inputs=inputs)
+
+
+def _assemble(unit: Chunk, bench: Bench, options: Options, n: int, told: tuple[str, str, str]) -> Example:
+    question, quote, answer = told
+    r = bench.rng(unit.id, f"{n}:{question}")
+    present = r.random() < options.oracle_probability
+    count = r.randint(0, options.distractors) if options.vary else options.distractors
+    if not present:
+        count = max(1, count)
+    passages = _distractors(unit, bench, options, count, (question, quote, answer))
+    oracle = None
+    if present:
+        oracle = r.randint(0, len(passages))
+        passages.insert(oracle, unit)
+    support = "cited" if present else options.absent
+    return Example(
+        id=example_id(bench.recipe, unit.id, question, n), recipe=bench.recipe, unit=unit.id, document=unit.document, question=question,
+        passages=[Passage(id=c.id, title=c.title, text=c.text) for c in passages], oracle=oracle, support=support,
+        quotes=[Quote(text=quote, passage=oracle)] if oracle is not None else [],
+        answer=ABSTAIN[language(question)] if support == "abstain" else answer, split=bench.split_of(unit.document),
+    )  # fmt: skip
+
+
+def holds(text: str, quote: str, answer: str, question: str) -> bool:
+    """Whether a passage could itself answer: it has the quote, or the answer together with most of the question's words."""
+    if quote in text:
+        return True
+    if not re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
+        return False
+    words = {w for w in re.findall(r"\w{4,}", question.lower())}
+    return not words or sum(w in text.lower() for w in words) >= 0.5 * len(words)
+
+
+def _distractors(unit: Chunk, bench: Bench, options: Options, count: int, told: tuple[str, str, str]) -> list[Chunk]:
+    """Passages that look right: retrieved by the question first, then drawn from all chunks. None overlaps the oracle or holds the answer."""
+    question, quote, answer = told
+    r = bench.rng(unit.id, f"distractors:{question}")
+    wanted = sum(r.random() < options.hard for _ in range(count))
+    allowed: list[Chunk] = []
+
+    def take(candidates: list[Chunk], limit: int) -> None:
+        for c in candidates:
+            if len(allowed) >= limit:
+                return
+            overlaps = c.document == unit.document and c.start < unit.end and unit.start < c.end
+            if not overlaps and c.text not in {a.text for a in allowed} | {unit.text} and not holds(c.text, quote, answer, question):
+                allowed.append(c)
+
+    if wanted:
+        hits = [h.chunk for h in bench.search(question, count * 3 + 5)]
+        take(hits, wanted)
+    take(r.sample(list(bench.chunks), min(len(bench.chunks), count * 3 + 10)), count)
+    r.shuffle(allowed)
+    return allowed

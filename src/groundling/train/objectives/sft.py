@@ -1,0 +1,91 @@
+"""Supervised fine-tuning of a LoRA adapter through TRL and PEFT; the loss falls on the assistant's turns only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...config import Train
+from ...errors import ModelError
+from ..model import bf16_is_fast, load, lora
+from ..tokens import Row
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole: its trainer_state.json, written last, can be read."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def _arguments(options: Train, seed: int, folder: Path) -> Any:
+    from trl import SFTConfig
+
+    from ...llm.local import device
+
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=options.epochs,
+        per_device_train_batch_size=options.batch,
+        learning_rate=options.rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.05,
+        weight_decay=0.0,
+        max_length=None,  # over-long rows were counted and dropped before; TRL must not cut
+        packing=False,
+        gradient_checkpointing=False,
+        train_sampling_strategy="group_by_length",
+        bf16=bf16_is_fast(),
+        use_cpu=device() == "cpu",
+        seed=seed,
+        data_seed=seed,
+        save_strategy="steps",
+        save_steps=options.save_steps,
+        save_total_limit=2,
+        logging_steps=5,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+
+
+def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path) -> list[dict[str, float]]:
+    """Train, or go on from the last whole checkpoint; the adapter and tokenizer are saved into `folder`. Returns the log of losses."""
+    import math
+
+    from datasets import Dataset
+    from transformers import set_seed
+    from trl import SFTTrainer
+
+    from ...llm.local import load_tokenizer
+
+    set_seed(seed)
+    tokenizer = load_tokenizer(base)
+    tokenizer.padding_side = "right"
+    checkpoints = folder / "checkpoints"
+    trainer = SFTTrainer(
+        model=load(base),
+        args=_arguments(options, seed, checkpoints),
+        train_dataset=Dataset.from_list([{"input_ids": row.ids, "labels": row.labels()} for row in rows]),
+        processing_class=tokenizer,
+        peft_config=lora(options),
+    )
+    last = last_checkpoint(checkpoints)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    log = [
+        {"step": entry["step"], "loss": round(entry["loss"], 4), "rate": entry["learning_rate"]}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
+    if any(not math.isfinite(entry["loss"]) for entry in log):
+        raise ModelError("The loss became infinite or not a number. Lower train.rate and run again.")
+    trainer.model.save_pretrained(folder)
+    tokenizer.padding_side = "left"
+    tokenizer.save_pretrained(folder)
+    return log
