@@ -56,8 +56,12 @@ class Answerer:
             question=asked.question, passages=asked.passages, turns=turns, text=reading.text, abstained=reading.abstained,
             quotes=reading.quotes, citations=[] if reading.abstained else reading.citations, invalid=reading.invalid,
             tokens_in=sum(r.tokens_in for r in replies), tokens_out=sum(r.tokens_out for r in replies),
-            finish=next((r.finish for r in replies if r.finish != "stop"), "stop"),
+            finish=_worst([r.finish for r in replies]),
         )  # fmt: skip
+
+
+def _worst(finishes: Sequence[str]) -> str:
+    return next((f for f in ("error", "length") if f in finishes), "stop")
 
 
 def find(quote: str, text: str) -> tuple[int, int] | None:

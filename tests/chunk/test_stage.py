@@ -75,5 +75,5 @@ def test_nothing_left_is_a_sentence(run):
 def test_settings_that_do_not_fit(run):
     with pytest.raises(ConfigError, match=r"chunk.overlap = 160"):
         run([document("a", TEXT)], overlap=160)
-    with pytest.raises(ConfigError, match='no splitter "recursiv".*Did you mean "recursive"'):
+    with pytest.raises(ConfigError, match=r'no splitter "recursiv".*Did you mean "recursive"'):
         run([document("a", TEXT)], splitter="recursiv")

@@ -39,7 +39,8 @@ QUESTIONS = [
     Question(id="q3", question="What is the door code?", answers=["4711"], answerable=True, document="office.txt",
              passage="The door code is 4711."),
     Question(id="q4", question="Who is the chairman?", answers=[], answerable=False),
-    Question(id="q5", question="When does the office open?", answers=["at 8"], answerable=True, document="office.txt", passage="It opens at nine sharp."),
+    Question(id="q5", question="When does the office open?", answers=["at 8"], answerable=True, document="office.txt",
+             passage="It opens at nine sharp."),
 ]  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def example(id: str, support: str, text: str = "A short passage.") -> Example:
 
 
 class Oracle:
-    """Answers from the sentences shown, by shared words; `known` limits it to questions that hold one of these words; `broken` ones fail."""
+    """Answers from the sentences shown, by shared words; `known` limits it to questions of these words; `broken` ones fail."""
 
     documents_role = False
 

@@ -92,7 +92,7 @@ def test_the_base_model_gets_the_best_of_three_prompts(tmp_path):
 
 
 def test_a_failed_reply_is_neither_wrong_nor_absent(tmp_path):
-    scores, out = go(plan(tuned=Oracle("tuned", broken=("door code?",))), tmp_path)
+    scores, out = go(plan(tuned=Oracle("tuned", broken=("door code?",)), max_failed=0.5), tmp_path)
     one = pick(scores, "tuned", "k=2", "correct")
     assert (one.value, one.n, one.unscored) == (3 / 4, 4, 1)
     assert out.counts()["failed"] == {"no reply": 4} and out.counts()["in"] == 38

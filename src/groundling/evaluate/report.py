@@ -16,7 +16,8 @@ class ReportData(NamedTuple):
     """All that the report shows.
 
     `notes` are evaluate's own (record.json of 7-scores); `records` the record.json of each stage, `failed` the lines of its
-    failed.jsonl, by stage; `losses` pairs of step and loss; `origin` says in a sentence how the questions came about; `models` describes base and tuned.
+    failed.jsonl, by stage; `losses` pairs of step and loss; `origin` says in a sentence how the questions came about; `models`
+    describes base and tuned.
     """
 
     name: str

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..answer import Answerer
 from ..config import Evaluate
 from ..grounding import Format
-from ..llm.base import Model, Reply, Request
+from ..llm.base import Model
 from ..records import Example, Question, Score
 from ..seeds import seed_of
 from ..workspace import Output, write_json
@@ -22,7 +22,6 @@ from .cases import Books, Case
 from .scoring import Metric, Replied
 
 BASE, TUNED, RETRIEVAL = "base", "tuned", "retrieval"
-MAX_FAILED = 0.5  # a larger share of answers without a reply is no evaluation
 Progress = Callable[[str, int, int], None]
 
 
@@ -47,20 +46,6 @@ class Plan(NamedTuple):
     progress: Progress = lambda label, done, total: None
 
 
-class _Watched:
-    """A model that remembers which of the last replies failed, and which were cut: an `Answer` does not say."""
-
-    def __init__(self, model: Model) -> None:
-        self._model, self.name, self.fingerprint, self.documents_role = model, model.name, model.fingerprint, model.documents_role
-        self.finishes: list[list[str]] = []
-
-    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
-        """The model's replies, noted on the way."""
-        found = await self._model.replies(requests)
-        self.finishes.append([r.finish for r in found])
-        return found
-
-
 def chosen(questions: Sequence[Question], limit: int, seed: int, purpose: str) -> list[Question]:
     """At most `limit` questions (0: all), drawn by their ids alone and left in their order."""
     if not limit or limit >= len(questions):
@@ -71,17 +56,12 @@ def chosen(questions: Sequence[Question], limit: int, seed: int, purpose: str) -
 
 async def _asked(answerer: Answerer, asked: Sequence[Case], batch: int, tick: Callable[[int], None]) -> list[Replied]:
     """The cases answered in groups of `batch`. An empty reply is an answer (a wrong one); a failed one is no answer."""
-    watched = _Watched(answerer.model)
-    answerer.model = watched
     found: list[Replied] = []
     for start in range(0, len(asked), batch):
         group = asked[start : start + batch]
-        watched.finishes = []
-        answers = await answerer.answers([c.asked for c in group])
-        for case, answer, finish in zip(group, answers, zip(*watched.finishes, strict=True), strict=True):
-            found.append(Replied(case, None if "error" in finish else answer, "length" in finish))
+        for case, answer in zip(group, await answerer.answers([c.asked for c in group]), strict=True):
+            found.append(Replied(case, None if answer.finish == "error" else answer, answer.finish == "length"))
         tick(len(group))
-    answerer.model = watched._model
     return found
 
 
@@ -160,7 +140,7 @@ async def evaluate(plan: Plan, out: Output) -> list[Score]:
     questions = chosen(plan.questions, plan.options.limit, plan.seed, "limit")
     built = cases.build(questions, plan.books, wanted)
     answered = {one.label: await _contest(plan, one, built, used, out) for one in plan.models}
-    out.check(MAX_FAILED, "answers")
+    out.check(plan.options.max_failed, "answers")
     scores = _retrieval(built)
     for label, found in answered.items():
         for setting, replied in found.items():

@@ -11,6 +11,7 @@ from ..records import Score
 from .scoring import HEADLINE, Comparison, Row
 
 WORST = 20
+LISTED = 200  # failures of a stage that are listed; the rest is counted
 Notes = Mapping[str, Any]
 
 
@@ -167,11 +168,14 @@ def stages(records: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Sequen
         found.append({
             "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "dropped": counts.get("dropped") or {},
             "failed": counts.get("failed") or {}, "seconds": record.get("seconds"), "notes": _flat(notes),
-            "failures": [
-                {"what": _short(f.get("what")), "reason": f.get("reason", ""), "detail": f.get("detail", "")} for f in failed.get(name, ())
-            ],
+            "more": max(0, len(failed.get(name, ())) - LISTED),
+            "failures": [_failure(line) for line in failed.get(name, ())[:LISTED]],
         })  # fmt: skip
     return found
+
+
+def _failure(line: Mapping[str, Any]) -> dict[str, str]:
+    return {"what": _short(line.get("what")), "reason": line.get("reason", ""), "detail": line.get("detail", "")}
 
 
 def _short(what: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from ..answer import Answerer, Asked, Search, passages_of, sources
 from ..config import Serve
 from ..errors import ModelError
 from ..grounding import ABSTAIN, language
-from ..llm.base import Model, Reply, Request
 from ..records import Answer, Chunk, Document, Hit, Source
 from .text import numbered
 
@@ -39,19 +37,6 @@ class Told(NamedTuple):
     finish: str = "stop"
 
 
-class _Heard:
-    """A model that remembers how its replies ended: an `Answer` does not say whether it was cut."""
-
-    def __init__(self, model: Model) -> None:
-        self.name, self.fingerprint, self.documents_role = model.name, model.fingerprint, model.documents_role
-        self.model, self.ends = model, set()
-
-    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
-        replies = await self.model.replies(requests)
-        self.ends |= {reply.finish for reply in replies}
-        return replies
-
-
 async def ask(service: Service, question: str, given: Sequence[Hit] | None = None, max_tokens: int | None = None) -> Told:
     """Answer a question from the `given` passages, else from the `k` that search finds.
 
@@ -64,11 +49,9 @@ async def ask(service: Service, question: str, given: Sequence[Hit] | None = Non
             question=question, passages=[], turns=[], text=ABSTAIN[language(question)], abstained=True, quotes=[], citations=[]
         )
         return Told(nothing, [], [])
-    answerer = copy.copy(service.answerer)  # a copy per question: questions run side by side and may differ in max_tokens
-    answerer.model = heard = _Heard(service.answerer.model)
-    answerer.max_tokens = min(max_tokens or service.options.max_tokens, service.options.max_tokens)
-    [answer] = await answerer.answers([Asked(question, passages_of(hits))])
-    if "error" in heard.ends:
-        raise ModelError(f"The model {heard.name} failed on this question. Ask again; if it stays, look at the server's terminal.")
+    longest = min(max_tokens or service.options.max_tokens, service.options.max_tokens)
+    [answer] = await service.answerer.answers([Asked(question, passages_of(hits))], longest)
+    if answer.finish == "error":
+        raise ModelError(f"The model {service.answerer.model.name} failed on this question. Ask again; if it stays, look at the terminal.")
     found = sources(answer, {hit.chunk.id: hit.chunk for hit in hits})
-    return Told(answer, numbered(found), hits, "length" if "length" in heard.ends else "stop")
+    return Told(answer, numbered(found), hits, answer.finish)

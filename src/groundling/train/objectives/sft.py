@@ -55,13 +55,38 @@ def _arguments(options: Train, seed: int, folder: Path) -> Any:
     )
 
 
+def _trainer() -> type:
+    """TRL's trainer with one change: the vocabulary is projected only where the loss looks (one token in seventeen of RAFT data).
+
+    Rows are padded on the right, where a causal model needs no mask: no token before the padding can see it.
+    """
+    from torch.nn.functional import cross_entropy
+    from trl import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):
+        def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+            network = self.accelerator.unwrap_model(model).get_base_model()
+            labels = inputs["labels"][:, 1:]
+            at = labels != -100
+            with self.accelerator.autocast():
+                hidden = network.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
+                logits = network.get_output_embeddings()(hidden[:, :-1][at])
+            total = cross_entropy(logits.float(), labels[at], reduction="sum")
+            return total / (at.sum() if num_items_in_batch is None else num_items_in_batch)
+
+        def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+            """TRL's own log averages metrics that this loss does not compute; the plain trainer's has what is needed."""
+            super(SFTTrainer, self).log(logs, *args, **kwargs)
+
+    return AnswerTrainer
+
+
 def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; the adapter and tokenizer are saved into `folder`. Returns the log of losses."""
     import math
 
     from datasets import Dataset
     from transformers import set_seed
-    from trl import SFTTrainer
 
     from ...llm.local import load_tokenizer
 
@@ -69,7 +94,7 @@ def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path)
     tokenizer = load_tokenizer(base)
     tokenizer.padding_side = "right"
     checkpoints = folder / "checkpoints"
-    trainer = SFTTrainer(
+    trainer = _trainer()(
         model=load(base),
         args=_arguments(options, seed, checkpoints),
         train_dataset=Dataset.from_list([{"input_ids": row.ids, "labels": row.labels()} for row in rows]),
