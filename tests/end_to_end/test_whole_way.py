@@ -65,9 +65,10 @@ def kill_when(process, there: Callable[[], bool]) -> bool:
     while process.poll() is None:
         if there():
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.communicate()
             return True
         time.sleep(0.01)
+    process.communicate()
     return False
 
 

@@ -1,0 +1,62 @@
+"""How well a nano reads: `python -m groundling.nano.measure FOLDER -n 200` on fresh worlds of unseen fact forms, four passages each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..answer import Answerer, Asked
+from ..grounding import FORMATS
+from ..records import Answer, Example
+from ..seeds import rng
+from . import tasks
+
+
+def questions(count: int, split: str, passages: int = 4, seed: int = 1) -> list[Example]:
+    """One question for each of `count` fresh worlds."""
+    return [tasks.from_world(rng(seed, "measure", split, n), passages, split=split)[0] for n in range(count)]
+
+
+def scores(asked: Sequence[Example], answers: Sequence[Answer]) -> dict[str, float]:
+    """Shares from 0 to 1: exact answers, right passages and verbatim quotes among the answerable; abstentions of both kinds."""
+    pairs = list(zip(asked, answers, strict=True))
+    answerable = [(e, a) for e, a in pairs if e.support == "cited"]
+    absent = [(e, a) for e, a in pairs if e.support == "abstain"]
+
+    def share(values: list[bool]) -> float:
+        return round(sum(values) / len(values), 4) if values else float("nan")
+
+    return {
+        "n": len(pairs),
+        "exact_answer": share([a.text == e.answer for e, a in answerable]),
+        "right_citation": share([a.citations == [e.oracle] for e, a in answerable]),
+        "right_quote": share([[q.text for q in a.quotes] == [q.text for q in e.quotes] for e, a in answerable]),
+        "abstain_recall": share([a.abstained for _, a in absent]),
+        "false_refusal_rate": share([a.abstained for _, a in answerable]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-n", type=int, default=200)
+    parser.add_argument("--split", choices=["train", "unseen"], default="unseen")
+    parser.add_argument("--show", type=int, default=0, help="print so many wrong answers")
+    arguments = parser.parse_args()
+
+    from ..llm.local import Local
+
+    asked = questions(arguments.n, arguments.split)
+    answerer = Answerer(Local(arguments.folder), FORMATS["raft"], max_tokens=160)
+    answers = asyncio.run(answerer.answers([Asked(e.question, e.passages) for e in asked]))
+    print(json.dumps(scores(asked, answers)))
+    wrong = [(e, a) for e, a in zip(asked, answers, strict=True) if a.text != e.answer]
+    for e, a in wrong[: arguments.show]:
+        print(f"\nQ {e.question}\n  gold {e.answer!r} {[q.text for q in e.quotes]} [{e.oracle}]\n  said {a.turns[-1]!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""What several test folders share: a tiny Llama with random weights, and nano's own tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stock Llama of 32 columns and one layer with seeded random weights, saved with nano's tokenizer and chat template."""
+    import torch
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from groundling.llm.open import resolve
+    from groundling.nano import model
+
+    folder = tmp_path_factory.mktemp("tiny model")
+    torch.manual_seed(7)
+    config = model.config(width=32, layers=1, heads=2, positions=1024)
+    config.initializer_range = 0.5  # logits far apart: the best token does not hang on the last bit
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(resolve("nano"))
+    tokenizer.chat_template = model.CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return folder
