@@ -94,8 +94,8 @@ class Evaluate(Section):
     compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
     prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
     limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
-    batch: int = Field(32, ge=1, description="questions answered, and saved, together")
-    max_tokens: int = Field(160, ge=8, description="longest reply")
+    batch: int = Field(64, ge=1, description="questions answered, and saved, together")
+    max_tokens: int = Field(128, ge=8, description="longest reply")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
 
 

@@ -53,7 +53,7 @@ _KINDS: list[_Kind] = [
         "what date",
         "When",
     ),
-    _Kind(re.compile(r"\b\d{1,2}[:.]\d\d(?:\s?(?:a\.m\.|p\.m\.|am|pm))?(?=[\s,.;)]|$)"), "what time", "At what time"),
+    _Kind(re.compile(r"(?<![\d:])\d{1,2}:\d\d(?:\s?(?:a\.m\.|p\.m\.|am|pm))?(?=[\s,.;)]|$)"), "what time", "At what time"),
     _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-](?:{_TIME_UNITS})\b", re.I), "how long", "How long"),
     _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})\s(?:{_UNITS})(?![\w/])"), "how many", "How many"),
     _Kind(re.compile(rf"(?<![\w.-])(?:{_NUMBER})\s?(?:°C|°F|kg|km|cm|mm|kW|kWh|W|V|mAh|GB|MB)(?![\w/])"), "how much", "How much"),
@@ -63,10 +63,14 @@ _KINDS: list[_Kind] = [
     _Kind(re.compile(rf"(?<=\bby ){_NAME}|^{_NAME}(?= (?:is|was|leads?|has|will|agreed|presented|wrote|takes)\b)"), "whom", "Who"),
     _Kind(re.compile(rf"(?<=[a-z,:] ){_NAME}"), "who or what", "What"),
     _Kind(re.compile(r"(?<=[\s(])(?:\"[^\"\n]{2,40}\"|“[^”\n]{2,40}”|'[^'\n]{2,40}'|`[^`\n]{2,40}`)"), "what", "What"),
-    _Kind(re.compile(rf"\b(?:{_NUMBER})\b(?![:.\w-])"), "how many", "How many"),
+    _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER})(?= [a-z]{{3,}}s\b)"), "how many", "How many"),
 ]
-_AUXILIARY = re.compile(r"^(.{2,80}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$", re.S)
-_PLAIN_VERB = re.compile(r"^(.{2,80}?) (last|cost|weigh|take|need|require|cover|hold|measure|receive|pay|get|use|work|start|end|begin|run|open|close)s? (.*)$", re.S)
+_AUXILIARY = re.compile(r"^((?:The |A |An |Each |Every |All |No |Our |Your |Its )?[^,;:(]{2,60}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$", re.S)
+_PLAIN_VERB = re.compile(
+    r"^((?:The |A |An |Each |Every |All |Our |Your )?[^,;:(]{2,60}?) (last|cost|weigh|take|need|require|cover|hold|measure|receive|pay|get|use|work|start|"
+    r"end|begin|run|open|close|send|give|keep|offer|allow|contain|apply|become|report|provide|deliver|charge|lead|cost)s? (.*)$",
+    re.S,
+)
 _PREPOSITION = re.compile(r"(?:\b(?:at least|up to|no more than|at most|about|around|exactly|only|over|under|less than|more than) )?\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|than|between)\s*(?:the )?$", re.I)  # noqa: E501
 _DEFINITION = re.compile(r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$")
 _STOP = set(
@@ -126,13 +130,12 @@ def _question(kind: _Kind, span: str, pre: str, post: str, title: str, r) -> str
     post = re.split(r"[;:(]|, (?:and|but|which|who|while|so)\b|\. ", post.rstrip(".!"))[0]
     style = r.random()
     fronted = _front(kind, span, pre, post)
-    if fronted and style < 0.6:
+    if fronted and style < 0.85:
         text = fronted
-    elif style < 0.75 or not re.search(r"\w{3}", pre + post):
-        about = f" ({title.split(' > ')[0]})" if title and r.random() < 0.3 else ""
-        text = f"{kind.front}: {_keywords(pre + ' ' + post, r)}{about}"
-    elif style < 0.85 and title:
-        text = f"{kind.front} is stated in {title.split(' > ')[0]} about {_keywords(pre + ' ' + post, r)}"
+    elif style < 0.25:
+        text = f"{kind.front}: {_keywords(pre + ' ' + post, r)}"
+    elif style < 0.4 and title:
+        text = f"In {title.split(' > ')[0]}: {_lower(pre.strip() or post.strip())} {kind.inside if pre.strip() else ''} {post.strip() if pre.strip() else ''}"
     else:
         text = f"{pre.rstrip()} {kind.inside}{'' if post[:1] in ',.;:)' else ' '}{post.lstrip()}"
     text = re.sub(r"[*_`#|\"]", "", re.sub(r"\s+", " ", text)).strip(" .,;:-")
@@ -148,8 +151,10 @@ def _latin(sentence: str, title: str) -> Iterator[Fact]:
             if any(start < e and s < end for s, e in taken):
                 continue
             taken.append((start, end))
-            answer = found.group().strip(".,")
-            bare = sentence[:start].lstrip("-*•# >0123456789.")
+            answer = found.group().strip(".,`\"“”'")
+            bare = re.sub(r"^(?:[-*•#> ]+|\d{1,2}[.)] )+", "", sentence[:start])
+            if len(re.findall(r"[^\W\d_]{3,}", bare + sentence[end:])) < 3:
+                continue  # too little is said to ask about
             yield Fact(_question(kind, answer, bare, sentence[end:], title, r), answer, sentence)
     found = _DEFINITION.match(sentence)
     if found and found[1].split()[0] not in ("It", "This", "There", "That", "These", "They"):
@@ -201,8 +206,9 @@ def _tables(lines: list[str], title: str) -> Iterator[Fact]:
             r = rng(0, "facts", title, line)
             for column, cell in list(zip(header, cells, strict=True))[1:]:
                 if cell and column and len(cell) < 80 and cells[0]:
-                    shape = r.choice(("What is the {c} of {k}?", "{k}: {c}?", "Which {c} has {k}?", "What does the table give as {c} for {k}?"))
-                    yield Fact(shape.format(c=column, k=cells[0]), cell, line.strip())
+                    shape = r.choice(("What is the {c} of {k}?", "{k}: {c}?", "What is given as {c} for {k}?", "{c} of {k}?"))
+                    about = f" ({title.split(' > ')[0]})" if title and r.random() < 0.3 else ""
+                    yield Fact(shape.format(c=_lower(column), k=cells[0])[:-1] + f"{about}?", cell, line.strip())
 
 
 _KEY_VALUE = re.compile(r"^[-*• ]*\**([A-Z][\w /()-]{2,40}?)\**:\**\s+(\S.{0,100})$")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _PROBE = "zxq documents probe"
+MAX_ROWS, MAX_TOKENS = 64, 48 * 1024  # of one batch of replies; the tokens count padding and the longest reply
 
 
 def weights_fingerprint(folder: Path) -> str:
@@ -104,12 +105,33 @@ def accepts_documents(tokenizer: Any) -> bool:
     return _PROBE in shown
 
 
+def batches(requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Groups of request numbers to be generated together: like settings, like lengths, bounded in rows and in padded tokens.
+
+    Sampled requests stand alone, so that no other call changes a draw.
+    """
+
+    def settings(n: int) -> tuple[Any, ...]:
+        r = requests[n]
+        return (r.max_tokens, r.temperature, r.top_p, n if r.temperature > 0 else -1)
+
+    groups: list[list[int]] = []
+    for n in sorted(range(len(requests)), key=lambda n: (settings(n), len(prompts[n]), n)):
+        size = len(prompts[n]) + requests[n].max_tokens  # sorted by length: the newest is the longest
+        group = groups[-1] if groups else []
+        if group and settings(group[0]) == settings(n) and len(group) < MAX_ROWS and (len(group) + 1) * size <= MAX_TOKENS:
+            group.append(n)
+        else:
+            groups.append([n])
+    return groups
+
+
 class Local:
     """Implements `base.Model`. Batches are formed from the requests of one call, sorted by length: the same call gives the same batches."""
 
-    def __init__(self, folder: str | Path, adapter: Path | None = None, name: str = "", batch: int = 16) -> None:
+    def __init__(self, folder: str | Path, adapter: Path | None = None, name: str = "") -> None:
         need_torch()
-        self.folder, self.adapter, self.batch = folder, adapter, batch
+        self.folder, self.adapter = folder, adapter
         self.name = name or str(folder)
         self.tokenizer = load_tokenizer(adapter or folder)
         self.documents_role = accepts_documents(self.tokenizer)
@@ -127,19 +149,10 @@ class Local:
     def _replies(self, requests: list[Request]) -> list[Reply]:
         with self._lock:  # one generation at a time: the cores are shared anyway, and memory stays bounded
             prompts = [self.encode(r.messages) for r in requests]
-            order = sorted(range(len(requests)), key=lambda n: (requests[n].max_tokens, requests[n].temperature, len(prompts[n])))
             found: dict[int, Reply] = {}
-            at = 0
-            while at < len(order):
-                first = requests[order[at]]
-                same = [
-                    n
-                    for n in order[at : at + self.batch]
-                    if (requests[n].max_tokens, requests[n].temperature, requests[n].top_p) == (first.max_tokens, first.temperature, first.top_p)
-                ]
-                for n, reply in zip(same, self._generate([prompts[n] for n in same], first), strict=True):
+            for group in batches(requests, prompts):
+                for n, reply in zip(group, self._generate([prompts[n] for n in group], requests[group[0]]), strict=True):
                     found[n] = reply
-                at += len(same)
             return [found[n] for n in range(len(requests))]
 
     def encode(self, messages: list[dict[str, str]]) -> list[int]:
@@ -160,7 +173,7 @@ class Local:
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device())
         sampling: dict[str, Any] = {"do_sample": False}
         if request.temperature > 0:
-            # Seeded by what is asked, so that neither order nor batch of other calls changes a draw.
+            # Seeded by what is asked, so that the order of calls changes no draw.
             seed = int(hashlib.sha256(json.dumps([prompts, request.draw, request.attempt]).encode()).hexdigest()[:8], 16)
             torch.manual_seed(seed)
             sampling = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p}

@@ -1,0 +1,152 @@
+"""Filters: each reject has a reason, is kept, and the rest goes on as it came."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from groundling import config, registry
+from groundling.curate import Context, curate
+from groundling.curate.filters import cited, duplicates, leaked
+from groundling.errors import ConfigError
+from groundling.records import Example, Passage, Question, Quote
+from groundling.workspace import Output, read_lines
+
+PASSAGES = [Passage(id="a", title="Leave", text="Staff have 25 days."), Passage(id="b", title="", text="Ask Kirsi.")]
+ASKED = Context(questions=[Question(id="q", question="Who approves the leave?", answers=["Kirsi"], answerable=True)])
+NOTHING = Context(questions=[])
+
+
+def example(**changes) -> Example:
+    plain = {
+        "id": "1", "recipe": "raft", "unit": "a", "document": "d", "question": "How many days?", "passages": PASSAGES, "oracle": 0,
+        "support": "cited", "quotes": [Quote(text="Staff have 25 days.", passage=0)], "answer": "25 days",
+    }  # fmt: skip
+    return Example(**plain | changes)
+
+
+def abstaining(**changes) -> Example:
+    return example(**{"oracle": None, "support": "abstain", "quotes": [], "answer": "Not in the documents."} | changes)
+
+
+def run(tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None) -> tuple[list[Example], Output]:
+    out = Output(tmp_path)
+    curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)
+    out.close()
+    return list(read_lines(tmp_path / "data.jsonl", Example)), out
+
+
+def verdicts(name: str, examples: list[Example], context: Context) -> list[str | None]:
+    module = registry.load("filter", name)
+    return list(module.sift(examples, context)) if hasattr(module, "sift") else [module.check(e, context) for e in examples]
+
+
+some = st.lists(
+    st.builds(
+        lambda n, question, broken, refuses: (abstaining if refuses else example)(
+            id=str(n), question=question, unit=f"u{n % 3}", **({"quotes": [Quote(text="no such words", passage=broken)]} if broken else {})
+        ),
+        st.integers(0, 99), st.sampled_from(["How many?", "how  many?", "Who approves the leave", "有給は？", ""]), st.integers(0, 3), st.booleans(),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", registry.names("filter"))
+@given(examples=some)
+def test_every_filter_gives_each_example_a_short_reason_or_none(name: str, examples: list[Example]) -> None:
+    module = registry.load("filter", name)
+    assert hasattr(module, "sift") != hasattr(module, "check"), "one door, not two"
+    told = verdicts(name, examples, ASKED)
+    assert len(told) == len(examples)
+    assert all(t is None or (isinstance(t, str) and 0 < len(t) < 60 and "\n" not in t) for t in told)
+    assert len(set(told)) <= 6, "reasons are constant phrases: they are counted"
+    assert verdicts(name, examples, ASKED) == told
+    kept = [e for e, t in zip(examples, told, strict=True) if t is None]
+    assert verdicts(name, kept, ASKED) == [None] * len(kept), "what passed once passes again"
+
+
+@pytest.mark.parametrize("name", registry.names("filter"))
+def test_every_filter_keeps_good_examples(name: str) -> None:
+    good = [example(), abstaining(id="2", question="Who founded it?"), abstaining(id="3", support="memory", answer="25 days", question="And?")]
+    assert verdicts(name, good, ASKED) == [None] * 3
+    assert verdicts(name, [], ASKED) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(examples=some)
+def test_in_is_kept_and_dropped(tmp_path: Path, examples: list[Example]) -> None:
+    kept, out = run(tmp_path, examples, ASKED)
+    dropped = [json.loads(line) for line in (tmp_path / "dropped.jsonl").read_text("utf-8").splitlines()]
+    assert out.counts()["in"] == len(examples) == len(kept) + len(dropped)
+    assert Counter(d["reason"] for d in dropped) == out.dropped
+    assert Counter([e.id for e in kept] + [d["what"]["id"] for d in dropped]) == Counter(e.id for e in examples)
+    assert kept == [e for e in examples if e in kept], "the kept ones are unchanged and in order"
+    assert sum(out.notes["kept_by"].values()) == len(kept)
+
+
+def test_filters_run_in_the_order_of_the_config_and_name_themselves(tmp_path: Path) -> None:
+    broken = [example(id=str(n), question="Who approves the leave?", quotes=[]) for n in range(2)]
+    assert run(tmp_path, broken, ASKED, ["leaked", "cited"])[1].dropped == {"leaked: asked in the evaluation": 2}
+    assert run(tmp_path, broken, ASKED, ["cited", "leaked"])[1].dropped == {"cited: cited without a quote": 2}
+    assert run(tmp_path, broken, ASKED, [])[0] == broken
+
+
+def test_an_unknown_filter_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='There is no filter "leakd". Did you mean "leaked"'):
+        run(tmp_path, [], filters=["leakd"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (example(quotes=[Quote(text="Staff have 26 days.", passage=0)]), "quote not verbatim"),
+        (example(quotes=[Quote(text="Staff have 25 days.", passage=1)]), "quote not verbatim"),
+        (example(quotes=[Quote(text=" ", passage=0)]), "quote not verbatim"),
+        (example(quotes=[Quote(text="Ask Kirsi.", passage=2)]), "quotes a passage that is not shown"),
+        (example(quotes=[Quote(text="Ask Kirsi.", passage=-1)]), "quotes a passage that is not shown"),
+        (example(quotes=[]), "cited without a quote"),
+        (example(oracle=None), "cited without a quote"),
+        (abstaining(quotes=[Quote(text="Ask Kirsi.", passage=1)]), "quotes without support"),
+        (abstaining(oracle=1), "quotes without support"),
+        (abstaining(support="memory", oracle=1), "quotes without support"),
+    ],
+)
+def test_cited_drops_what_does_not_agree(bad: Example, reason: str) -> None:
+    assert cited.check(bad, NOTHING) == reason
+
+
+@pytest.mark.parametrize(
+    "bad", [example(oracle=7), example(oracle=1), abstaining(answer="25 days"), example(answer="Not in the documents."), example(answer="")],
+    ids=["oracle not shown", "oracle not quoted", "abstains with an answer", "cites and refuses", "no answer"],
+)  # fmt: skip
+def test_cited_drops_an_oracle_or_an_answer_that_contradicts_the_support(bad: Example) -> None:
+    assert cited.check(bad, NOTHING) is not None
+
+
+def test_duplicates_keep_the_first_of_a_passage_or_of_an_answer() -> None:
+    told = duplicates.sift(
+        [
+            example(id="1"), example(id="2", question=" how MANY  days?"), example(id="3", unit="b", answer="30 days"),
+            example(id="4", unit="c", answer="25 Days"), example(id="5", question="How many nights?"), abstaining(id="6", unit="z"),
+        ],
+        NOTHING,
+    )  # fmt: skip
+    assert [t is None for t in told] == [True, False, True, False, True, True]
+
+
+def test_leaked_drops_what_the_evaluation_asks_however_it_is_written() -> None:
+    told = leaked.sift([example(question=q) for q in ("who approves the LEAVE", "Who approves\nthe leave??", "Who approves leave?")], ASKED)
+    assert [t is None for t in told] == [False, False, True]
+    japanese = Context(questions=[Question(id="1", question="有給は何日ですか？", answers=[], answerable=True)])
+    assert leaked.sift([example(question="有給は何日ですか")], japanese) != [None]
+
+
+def test_a_question_without_any_letter_is_not_every_other_one() -> None:
+    context = Context(questions=[Question(id="1", question="???", answers=[], answerable=False)])
+    assert leaked.sift([example(question="！！")], context) == [None]

@@ -1,0 +1,158 @@
+"""A checkpoint on this machine: a real one, tiny and random."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from groundling.errors import ModelError
+from groundling.llm.base import Reply, Request
+from groundling.llm.local import Local, accepts_documents, load_tokenizer, weights_fingerprint
+from groundling.llm.open import resolve, teacher
+
+REFUSES = (
+    "{%- for m in messages -%}{%- if m['role'] not in ['system', 'user', 'assistant'] -%}{{ raise_exception('unknown role') }}{%- endif -%}"
+    "<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{%- endfor -%}{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
+)
+SKIPS = "{%- for m in messages if m['role'] != 'documents' -%}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{%- endfor -%}"
+
+
+def request(text: str, **changes) -> Request:
+    return Request(messages=[{"role": "user", "content": text}], **{"max_tokens": 6} | changes)
+
+
+def ask(model: Local, *requests: Request) -> list[Reply]:
+    return asyncio.run(model.replies(list(requests)))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Local:
+    return Local(tiny_model)
+
+
+@pytest.fixture
+def copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+def test_a_reply_counts_its_tokens_and_says_how_it_ended(model: Local) -> None:
+    [reply] = ask(model, request("How many days?"))
+    assert reply.tokens_in == len(model.encode(request("How many days?").messages)) and 0 < reply.tokens_out <= 6
+    assert (reply.finish == "length") == (reply.tokens_out == 6)
+    assert "<|" not in reply.text
+
+
+def test_replies_come_in_the_order_of_the_requests_whatever_the_batches(tiny_model: Path) -> None:
+    asked = [request(f"Question {n} " + "about leave " * (7 * n % 5), max_tokens=(4, 6)[n % 2]) for n in range(7)]
+    one_by_one = [ask(Local(tiny_model, batch=1), r)[0] for r in asked]
+    assert len({r.text for r in one_by_one}) > 3, "the model tells the questions apart"
+    assert ask(Local(tiny_model, batch=3), *asked) == one_by_one
+    assert ask(Local(tiny_model, batch=16), *asked[::-1]) == one_by_one[::-1]
+
+
+def test_requests_with_other_settings_in_one_call_are_all_answered(model: Local) -> None:
+    asked = [request("a", top_p=1.0), request("bb", top_p=0.9), request("ccc", top_p=1.0), request("dd", temperature=0.5, top_p=0.5), request("e")]
+    assert [r.tokens_in for r in ask(model, *asked)] == [len(model.encode(r.messages)) for r in asked]
+
+
+def test_nothing_asked_is_nothing_answered(model: Local) -> None:
+    assert ask(model) == []
+
+
+def test_a_drawn_reply_comes_again_and_another_draw_is_another(model: Local) -> None:
+    hot = [request("Tell me", temperature=1.5, max_tokens=12, draw=n) for n in range(2)]
+    assert ask(model, hot[0]) == ask(model, hot[0])
+    assert ask(model, hot[0]) != ask(model, hot[1])
+
+
+def test_a_drawn_reply_does_not_hang_on_the_order_of_the_requests(model: Local) -> None:
+    asked = [request(text, temperature=1.5, max_tokens=12, draw=draw) for text, draw in (("Tell me", 0), ("Tell me", 1), ("Tell us", 0))]
+    assert ask(model, *asked) == ask(model, *asked[::-1])[::-1]
+
+
+def test_a_prompt_that_is_too_long_is_a_sentence(model: Local) -> None:
+    with pytest.raises(ModelError, match=r"A prompt of 1\d\d\d tokens and a reply of 6 do not fit into the 1024 tokens.*chunk\.size"):
+        ask(model, request("1 " * 800))
+
+
+def test_the_documents_role_is_used_where_the_template_shows_it(model: Local) -> None:
+    assert model.documents_role
+
+
+@pytest.mark.parametrize("template", [REFUSES, SKIPS], ids=["refused", "skipped"])
+def test_it_is_not_used_where_the_template_refuses_or_skips_it(copy: Path, template: str) -> None:
+    (copy / "chat_template.jinja").write_text(template)
+    tokenizer = load_tokenizer(copy)
+    assert tokenizer.chat_template == template and not accepts_documents(tokenizer)
+    assert not Local(copy).documents_role
+
+
+def test_the_fingerprint_follows_weights_and_template_not_place_or_records(tiny_model: Path, copy: Path) -> None:
+    before = weights_fingerprint(tiny_model)
+    assert len(before) == 16 and weights_fingerprint(copy) == before and Local(copy).fingerprint == f"local/{before}"
+    (copy / "record.json").write_text("{}")
+    (copy / "notes.txt").write_text("x")
+    assert weights_fingerprint(copy) == before
+    (copy / "chat_template.jinja").write_text(REFUSES)
+    assert weights_fingerprint(copy) != before
+    shutil.copy(tiny_model / "chat_template.jinja", copy)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert weights_fingerprint(copy) != before
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        ask(Local(folder), request("a"))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path: Path) -> None:
+    assert "could not be loaded" in refused(tmp_path / "none")
+
+
+def test_a_folder_without_weights_is_a_sentence(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    assert f"The model {copy} could not be loaded" in refused(copy)
+
+
+def test_weights_that_are_cut_short_are_a_sentence(copy: Path) -> None:
+    weights = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    assert "could not be loaded" in refused(copy)
+
+
+def test_a_tokenizer_without_a_chat_template_is_a_sentence(copy: Path) -> None:
+    (copy / "chat_template.jinja").unlink()
+    assert "has no chat template" in refused(copy)
+
+
+def test_a_tokenizer_without_an_end_is_a_sentence(copy: Path) -> None:
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps({k: v for k, v in settings.items() if k != "eos_token"}))
+    assert "no end-of-sequence token" in refused(copy)
+
+
+def test_a_base_is_nano_a_folder_or_a_hub_name(tmp_path: Path) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert Path(resolve("nano")).is_dir()
+    assert resolve("models/mine", tmp_path) == str((tmp_path / "models" / "mine").resolve()) == resolve(str(tmp_path / "models" / "mine"))
+    assert resolve("owner/model") == "owner/model"
+
+
+@pytest.mark.parametrize("name", ["./none", "/nowhere/model", "none", "a/b/c", "~/no such model"])
+def test_a_path_that_does_not_exist_is_never_looked_for_on_a_hub(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match='does not exist.*Use "nano"'):
+        resolve(name, tmp_path)
+
+
+def test_an_unknown_teacher_is_a_sentence() -> None:
+    assert teacher("template").name == "template"
+    with pytest.raises(ModelError, match='The teacher "gpt" is not known'):
+        teacher("gpt")

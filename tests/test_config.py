@@ -1,0 +1,175 @@
+"""One strict, typed file: what is misspelt is refused with the nearest name, in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from groundling import config
+from groundling.commands import commented
+from groundling.config import Config, Section
+from groundling.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "hand book"
+    root.mkdir()
+    (root / "a.md").write_text("# A")
+    return root
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "groundling.yaml").write_text(text, "utf-8")
+    return folder
+
+
+def refused(path: Path, settings: list[str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, settings)
+    told = str(caught.value)
+    assert "\n" not in told and told.endswith((".", "?")), told
+    return told
+
+
+def test_a_folder_of_documents_is_a_project_with_every_default(folder: Path) -> None:
+    project = config.load(folder)
+    assert project.config == Config() and project.name == "hand book"
+    assert project.documents == folder and project.file is None and project.questions is None
+
+
+def test_file_and_folder_name_the_same_project(folder: Path) -> None:
+    write(folder, "name: book\nchunk: {size: 300}\n")
+    by_folder, by_file = config.load(folder), config.load(folder / "groundling.yaml")
+    assert by_folder == by_file and by_file.config.chunk.size == 300 and by_file.name == "book"
+
+
+def test_an_empty_file_is_all_defaults(folder: Path) -> None:
+    assert config.load(write(folder, "# nothing yet\n")).config == Config()
+
+
+def test_documents_are_relative_to_the_config(folder: Path) -> None:
+    (folder / "texts").mkdir()
+    assert config.load(write(folder, "documents: texts")).documents == folder / "texts"
+    assert "nowhere is not a folder" in refused(write(folder, "documents: nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("chunks: {size: 300}", 'there is no setting "chunks". Did you mean "chunk"?'),
+        ("chunk: {siez: 300}", 'there is no setting "chunk.siez". Did you mean "size"?'),
+        ("chunk: {size: big}", "chunk.size = 'big'"),
+        ("chunk: {size: 3}", "chunk.size = 3"),
+        ("chunk: [1, 2]", "chunk = [1, 2]"),
+        ("chunk: {size: null}", "chunk.size = None"),
+        ("train: {format: rafft}", "train.format = 'rafft'"),
+        ("held_out: 1", "held_out = 1"),
+        ("version: 2", "version = 2"),
+        ("evaluate: {k: 3}", "evaluate.k = 3"),
+        ("evaluate: {metrics: [f1, 2]}", "evaluate.metrics.1 = 2"),
+        ("just words", "a configuration is a mapping of sections, not str"),
+        ("- a\n- b", "a configuration is a mapping of sections, not list"),
+        ("chunk: {size: 3", "is not readable YAML"),
+        ("a: b: c", "is not readable YAML"),
+        ("5: x", "setting names are words"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_value(folder: Path, text: str, told: str) -> None:
+    said = refused(write(folder, text))
+    assert told in said and "groundling.yaml" in said
+
+
+def test_a_file_that_is_no_text_is_a_sentence(folder: Path) -> None:
+    (folder / "groundling.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "is not readable YAML" in refused(folder)
+
+
+@pytest.mark.parametrize("text", ["just words", "- a\n- b"])
+def test_a_file_that_is_no_mapping_is_a_sentence_with_settings_too(folder: Path, text: str) -> None:
+    assert "a configuration is a mapping of sections" in refused(write(folder, text), ["chunk.size=300"])
+
+
+def test_a_path_that_is_not_there_or_is_a_single_document(folder: Path) -> None:
+    assert "does not exist" in refused(folder / "none")
+    assert "a.md is a single file" in refused(folder / "a.md")
+
+
+def test_the_home_of_nobody_is_a_sentence() -> None:
+    assert "~no such user" in refused(Path("~no such user/x"))
+
+
+def test_settings_override_the_file_and_leave_the_rest(folder: Path) -> None:
+    write(folder, "seed: 7\nchunk: {size: 300, overlap: 10}\n")
+    c = config.load(folder, ["chunk.size=400", "evaluate.k=[2, 4]", "evaluate.without=false", "name=x=y"]).config
+    assert (c.seed, c.chunk.size, c.chunk.overlap, c.evaluate.k, c.evaluate.without, c.name) == (7, 400, 10, [2, 4], False, "x=y")
+
+
+def test_a_setting_inside_options_is_reached(folder: Path) -> None:
+    write(folder, "synthesize: {options: {distractors: 2}}")
+    options = config.load(folder, ["synthesize.options.hard=0.5"]).config.synthesize.options
+    assert options == {"distractors": 2, "hard": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("chunk.size", "write it as section.key=value"),
+        ("=5", "write it as section.key=value"),
+        ("chunk.siez=5", 'Did you mean "size"?'),
+        ("chunk.size=big", "chunk.size = 'big'"),
+        ("chunk.size=[1", "the value is not readable"),
+        ("chunk=5", "chunk = 5"),
+        ("chunk.size.more=5", "chunk.size"),
+        ("seed.x=5", "seed"),
+        (".=5", "--set"),
+    ],
+)
+def test_a_bad_setting_is_a_sentence(folder: Path, setting: str, told: str) -> None:
+    assert told in refused(folder, [setting])
+
+
+def test_questions_are_those_named_or_those_beside(folder: Path) -> None:
+    assert config.load(folder).questions is None
+    (folder / "questions.jsonl").write_text("")
+    assert config.load(folder).questions == folder / "questions.jsonl"
+    (folder / "mine.jsonl").write_text("")
+    assert config.load(folder, ["evaluate.questions=mine.jsonl"]).questions == folder / "mine.jsonl"
+    with pytest.raises(ConfigError, match=r"none.jsonl, which is not a file"):
+        _ = config.load(folder, ["evaluate.questions=none.jsonl"]).questions
+
+
+def sections() -> list[type[Section]]:
+    return [Config, *(type(f.default) for f in Config.model_fields.values() if isinstance(f.default, Section))]
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.__name__)
+def test_every_setting_has_a_default_and_unknown_ones_are_refused(section: type[Section]) -> None:
+    section()
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        section(**{"no_such_setting": 1})
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(section(), next(iter(section.model_fields)), 0)
+
+
+def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
+    where = {
+        f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")
+    }
+    assert where == {
+        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "serve.host", "serve.port", "config.documents",
+    }  # fmt: skip
+    c = Config()
+    assert c.train.model_copy(update={"save_steps": 3}).identity() == c.train.identity()
+    assert c.train.model_copy(update={"rate": 0.5}).identity() != c.train.identity()
+    assert "port" not in c.serve.identity() and c.serve.identity()["k"] == 3
+
+
+def test_the_commented_config_is_the_defaults_and_explains_them() -> None:
+    text = commented(Config)
+    assert config.parse(yaml.safe_load(text), "text") == Config()
+    told = [f.description for s in sections() for f in s.model_fields.values() if f.description]
+    assert len(told) > 20 and [d for d in told if d not in text] == []
