@@ -1,10 +1,15 @@
-"""What several test folders share: a tiny Llama with random weights, and nano's own tokenizer."""
+"""What several test folders share: how examples are drawn, and a tiny Llama with random weights and nano's own tokenizer."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time; no limit on the time of one, as other work may share the machine; nothing written beside the code.
+settings.register_profile("groundling", deadline=None, derandomize=True, database=None)
+settings.load_profile("groundling")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from .grounding import Format, Message
-from .llm.base import Model, Reply, Request
+from .llm.base import Model, Reply, Request, Verbatim
 from .records import Answer, Chunk, Hit, Passage, Source
 
 Search = Callable[[str, int], list[Hit]]
@@ -36,7 +36,10 @@ class Answerer:
     def request(self, asked: Asked, turns: Sequence[str] = (), max_tokens: int | None = None) -> Request:
         """The call for the next assistant turn, after the given earlier ones."""
         said = [{"role": "assistant", "content": t} for t in turns]
-        return Request(messages=[*self._prompt(asked.question, asked.passages), *said], max_tokens=max_tokens or self.max_tokens, task="answer")
+        marks = self.format.quote_marks
+        rule = Verbatim(begin=marks[0], end=marks[1], texts=[p.text for p in asked.passages]) if marks and asked.passages else None
+        messages = [*self._prompt(asked.question, asked.passages), *said]
+        return Request(messages=messages, max_tokens=max_tokens or self.max_tokens, task="answer", verbatim=rule)
 
     async def answers(self, asked: Sequence[Asked], max_tokens: int | None = None) -> list[Answer]:
         """Answers in the order asked. All first turns are sent together, then all second ones where the format has two."""

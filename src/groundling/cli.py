@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 def _open(path: Path, out: Path | None = None, settings: list[str] | None = None) -> Any:
-    from .commands import open_run
+    from .runs import open_run
 
     return open_run(path, out, settings or [], say)
 
@@ -46,7 +46,7 @@ def run(
     from . import commands
 
     if show:
-        say(commands.effective(path, settings))
+        say(commands.effective(_open(path, out, settings)))
         return
     commands.run_all(_open(path, out, settings), first, last, redo)
 
@@ -123,7 +123,7 @@ def chat(path: PathArgument, out: OutOption = None, k: Annotated[Optional[int], 
     """Ask a run's model in the terminal."""
     import asyncio
 
-    from .pipeline import service
+    from .runs import service
     from .serve.chat import chat as talk
 
     asyncio.run(talk(service(_open(path, out), k=k)))
@@ -138,7 +138,7 @@ def serve(
     k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None,  # noqa: UP045
 ) -> None:
     """Serve a run's model: an OpenAI-compatible API and a chat page."""
-    from .pipeline import service
+    from .runs import service
     from .serve.server import run as listen
 
     listen(service(_open(path, out), host=host, port=port, k=k))
@@ -196,9 +196,7 @@ _USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "C
 def main() -> None:
     """The entry point: an expected error is one sentence and its exit code; our own faults keep their traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
+        sys.exit(app(standalone_mode=False) or 0)  # typer returns the code of an Exit
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,34 +12,18 @@ import yaml
 
 from . import config, pipeline
 from .errors import ConfigError, InputError
-from .pipeline import Run
+from .runs import Run, Say, open_run, service, tuned
 from .workspace import FOLDERS, Workspace, write_atomic
 
-Say = Callable[[str], None]
 
-
-def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run:
-    """The run of a project, or of a run folder (its own config is read then)."""
-    kept = path / "config.yaml"
-    if path.is_dir() and kept.is_file() and (path / "run.json").is_file():
-        base = Path(json.loads((path / "run.json").read_bytes())["base"])
-        data = config.override(yaml.safe_load(kept.read_text("utf-8")), settings)
-        parsed = config.parse(data, str(kept))
-        project = config.Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept)
-        return Run(project, Workspace(out or path), say)
-    project = config.load(path, settings)
-    return Run(project, Workspace(out or Path("runs") / project.name), say)
-
-
-def effective(path: Path, settings: list[str]) -> str:
+def effective(run: Run) -> str:
     """The whole config as it would be used."""
-    data = config.load(path, settings).config.model_dump(mode="json")
+    data = run.config.model_dump(mode="json")
     return yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip()
 
 
 def run_all(run: Run, first: str, last: str, redo: list[str]) -> None:
     """Run the stages, write the report, and show the model at work."""
-    pipeline.write_config(run)
     pipeline.run_stages(run, first, last, redo)
     if pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate"):
         after_evaluate(run, None)
@@ -83,10 +66,10 @@ def show_answers(run: Run) -> None:
     from .serve.chat import show
     from .serve.service import ask
 
-    service = pipeline.service(run)
+    asked = service(run)
     console = Console()
     for question in _to_show(run):
-        told = asyncio.run(ask(service, question))
+        told = asyncio.run(ask(asked, question))
         console.print(f"\n? {question}", markup=False, highlight=False)
         show(told.answer, told.sources, console, told.finish)
 
@@ -163,14 +146,14 @@ def evaluate_model(bare: Bare, json_out: Path | None, say: Say) -> None:
     if unknown:
         raise ConfigError(f'--k {bare.k}: "{unknown[0]}" is neither a number, nor "given", nor "none".')
     settings = [
-        *bare.settings, f"evaluate.questions={bare.questions.resolve()}", f"evaluate.k={[int(w) for w in wanted if w.isdigit() and int(w)]}",
+        *bare.settings, f"evaluate.questions={json.dumps(str(bare.questions.resolve()))}", f"evaluate.k={[int(w) for w in wanted if w.isdigit() and int(w)]}",
         f"evaluate.without={str('0' in wanted or 'none' in wanted).lower()}", f"evaluate.given={str('given' in wanted).lower()}",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config.load(bare.documents, settings), Workspace(Path(folder)), say)
         pipeline.run_stages(run, "ingest", "index")
-        trained = Path(bare.model) / "6-model"
-        model = pipeline.tuned(open_run(Path(bare.model), None, [], say)) if trained.is_dir() else Local(resolve(bare.model), name=bare.model)
+        trained = (Path(bare.model) / "run.json").is_file()
+        model = tuned(open_run(Path(bare.model), None, [], say)) if trained else Local(resolve(bare.model), name=bare.model)
         books = Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=None)
         plan = Plan(
             options=run.config.evaluate, seed=run.config.seed, questions=run.questions, books=books,
@@ -198,6 +181,8 @@ def status(run: Run, as_json: bool) -> None:
 
 def trace(run: Run, identity: str, as_json: bool) -> None:
     """An id both ways. Raises InputError for an id that nothing in the run has."""
+    if run.space.record("chunk") is None:
+        raise InputError(f"{run.space.root} has no chunks yet, so no id can be followed. Run `groundling run` on its project first.")
     found = _trace(run, identity)
     if not any(found.values()):
         raise InputError(f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.')
@@ -239,7 +224,7 @@ def predict(run: Run, text: str, as_json: bool) -> None:
     from .serve.chat import show
     from .serve.service import ask
 
-    told = asyncio.run(ask(pipeline.service(run), text))
+    told = asyncio.run(ask(service(run), text))
     if as_json:
         import msgspec
 

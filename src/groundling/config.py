@@ -202,7 +202,10 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
 
     Raises ConfigError where there is none.
     """
-    path = path.expanduser()
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: there is no such user's home folder. Write the path out.") from error
     if not path.exists():
         raise ConfigError(f"{path} does not exist. Give a folder of documents, or a groundling.yaml.")
     file = path if path.is_file() else path / "groundling.yaml"
@@ -214,7 +217,10 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
             data = yaml.safe_load(file.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}.") from None
-    config = parse(override(dict(data) if isinstance(data, dict) else data or {}, settings or []), str(file) if file.is_file() else "--set")
+    where = str(file) if file.is_file() else "--set"
+    if data is not None and not isinstance(data, dict):
+        parse(data, where)
+    config = parse(override(dict(data or {}), settings or []), where)
     base = file.parent if file.is_file() else path
     documents = (base / config.documents).resolve()
     if not documents.is_dir():

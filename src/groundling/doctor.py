@@ -67,6 +67,7 @@ def project(path: Path) -> list[Check]:
             found.append(Check(kind, False, f'there is no {kind} "{name}".{registry.nearest(name, registry.names(kind))}'))
     count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith("."))
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
+    found.append(_said("recipe options", lambda: _options(c)))
     found += [_said("questions", lambda: _questions(opened)), _said("base model", lambda: _base(opened)), _said("teacher", lambda: _teacher(c))]
     with socket.socket() as probe:
         taken = c.serve.port and probe.connect_ex((c.serve.host, c.serve.port)) == 0
@@ -79,6 +80,13 @@ def _said(what: str, look) -> Check:  # noqa: ANN001
         return Check(what, True, look())
     except GroundlingError as error:
         return Check(what, False, str(error))
+
+
+def _options(c: config.Config) -> str:
+    from .synthesize import options_of
+
+    chosen = options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
+    return ", ".join(f"{name} {value}" for name, value in chosen.model_dump().items())
 
 
 def _questions(opened: config.Project) -> str:

@@ -30,15 +30,21 @@ ABSTAIN = {
     "ru": "В документах этого нет.",
 }
 
-# What models say instead of ABSTAIN. Read from the answer only, never from the reasoning, and only where the answer holds little else.
+# What models say instead of ABSTAIN. Read from the answer only, never from the reasoning, and only where the answer starts so (English,
+# Russian) or ends so (Japanese): "the Tomb of the Unknown Soldier" and "no information is kept" are answers.
+_SOURCES = r"(?:documents?|passages?|context|texts?|sources?)"
+_GIVEN = r"(?:found|stated|mentioned|given|specified|provided|available|answerable|known|listed|covered|included)"
 _REFUSALS = re.compile(
-    r"not (?:found |stated |mentioned |given |specified |provided |available |answerable )?(?:in|by|from) (?:the |these |any )?"
-    r"(?:\w+ )?(?:documents?|passages?|context|texts?)"
-    r"|(?:documents?|passages?|context|texts?) (?:do|does|did)(?: not|n't) (?:say|state|contain|mention|hold|provide|specify|include|answer)"
-    r"|\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't) (?:know|answer|find|tell)"
-    r"|\b(?:no|insufficient|not enough) (?:information|answer)|\bunanswerable\b|\bunknown\b"
-    r"|書かれていません|記載(?:が|は)?(?:あり|され)|わかりません|分かりません|答えられません"
-    r"|в документах этого нет|не (?:указано|сказано|содержится|упоминается)|нет (?:информации|ответа)|не знаю",
+    r"^(?:(?:i'm |i am )?sorry[,.!]? *(?:but )?)?(?:"
+    rf"(?:(?:it|this|that|the answer|they|the information) (?:is|are|was) )?not {_GIVEN}(?:[.!]?$| (?:in|by|from) )"
+    rf"|(?:(?:it|this|that|the answer) is )?not in (?:the|these|any) (?:\w+ )?{_SOURCES}\b"
+    rf"|(?:the |these |this |none of the )?(?:\w+ )?{_SOURCES} (?:do|does|did)(?: not|n't) "
+    r"|(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't) (?:know|answer|find|tell|have)\b"
+    rf"|(?:there is )?(?:no|insufficient|not enough) information(?:[.!]?$| (?:is |was )?{_GIVEN}\b| (?:in|about|on|to) )"
+    rf"|(?:there is )?no answer(?:[.!]?$| (?:is |was )?{_GIVEN}\b| in )"
+    r"|(?:the question is )?unanswerable\b|unknown[.!]?$|n/a$"
+    r"|в документах этого нет|(?:в [\w ]+ )?(?:не (?:указано|сказано|содержится|упоминается)|нет (?:информации|ответа))|(?:я )?не знаю)"
+    r"|(?:書かれていません|記載(?:が|は)?(?:ありません|されていません)|わかりません|分かりません|答えられません)。?$",
     re.IGNORECASE,
 )
 _REFUSAL_LENGTH = 160
@@ -55,11 +61,15 @@ class Reading(NamedTuple):
 
 
 class Format(Protocol):
-    """How one kind of model is asked, taught and read. `turns` is how many assistant turns a reply takes."""
+    """How one kind of model is asked, taught and read.
+
+    `turns` is how many assistant turns a reply takes; `quote_marks` stand around verbatim quotes, None where the format has none.
+    """
 
     name: str
     version: int
     turns: int
+    quote_marks: tuple[str, str] | None
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]: ...
 
@@ -102,6 +112,7 @@ class Raft:
         f"then the answer. If no passage holds the answer, say: {ABSTAIN['en']}"
     )
     begin, end, answer = "##begin_quote##", "##end_quote##", "<ANSWER>:"
+    quote_marks = (begin, end)
     _quote = re.compile(r"##begin_quote##(.*?)##end_quote##\s*(?:\[(\d{1,4})\])?", re.DOTALL)
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
@@ -116,7 +127,8 @@ class Raft:
     def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
         text = turns[-1]
         found = self._quote.findall(text)
-        cited, invalid = _citations(text, len(passages))
+        outside = self._quote.sub(lambda m: f" [{m[2]}] " if m[2] else " ", text)  # brackets inside a quote are the document's own
+        cited, invalid = _citations(outside, len(passages))
         quotes = [Quote(text=q.strip(), passage=int(n)) for q, n in found if n and int(n) < len(passages)]
         answer = text.rsplit(self.answer, 1)[-1] if self.answer in text else self._quote.sub("", text)
         answer = re.sub(r"\s*\[\d{1,4}(?:\s*,\s*\d{1,4})*\]", "", answer).strip()
@@ -127,6 +139,7 @@ class TwoTurn:
     name = "two-turn"
     version = 1
     turns = 2
+    quote_marks = None
     system = (
         "Your task is to answer the user's questions using only the information from the provided documents. First give the ids of the "
         "relevant documents as JSON, then the answer. Empty ids mean that the documents do not hold the answer."
@@ -154,8 +167,9 @@ class TwoTurn:
         if not isinstance(ids, list):
             ids, invalid = [], [turns[0].strip()[:80]]
         else:
-            invalid = [str(i) for i in ids if not (isinstance(i, int) and 0 <= i < len(passages))]
-            ids = [i for i in ids if isinstance(i, int) and 0 <= i < len(passages)]
+            shown = range(len(passages))
+            invalid = [str(i) for i in ids if type(i) is not int or i not in shown]
+            ids = [i for i in ids if type(i) is int and i in shown]
         answer = turns[-1].strip()
         return Reading(answer, is_refusal(answer), [], list(dict.fromkeys(ids)), invalid)
 
@@ -164,6 +178,7 @@ class Japanese:
     name = "ja"
     version = 1
     turns = 1
+    quote_marks = None
     instruction = (
         "コンテキストだけを使って質問に答えてください。答えの後に根拠の番号を [0] のように付けてください。"
         f"コンテキストに答えがなければ「{ABSTAIN['ja']}」と答えてください。"
@@ -190,6 +205,7 @@ class Backward:
     name = "backward"
     version = 1
     turns = 1
+    quote_marks = None
     system = "Write the question that the passage answers."
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
@@ -208,6 +224,7 @@ class Labels:
     name = "labels"
     version = 1
     turns = 1
+    quote_marks = None
     system = "Choose the label that fits the text. Answer with one of the labels."
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:

@@ -8,23 +8,17 @@ Only this module knows all stages; it hands each what it needs as a value.
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import grounding, records
-from .config import Project
-from .errors import ConfigError, InputError, MachineError, ModelError, StaleError
-from .records import Chunk, Document, Example, Question
-from .seeds import rng
-from .workspace import Output, Workspace, fingerprint, first_different, read_lines, write_json
-
-Say = Callable[[str], None]
+from . import grounding
+from .errors import ConfigError, InputError, StaleError
+from .records import Example, Question
+from .runs import Run, tuned, write_config
+from .workspace import Output, fingerprint, first_different
 
 
 class Stage(NamedTuple):
@@ -45,53 +39,6 @@ class State(NamedTuple):
     record: dict[str, Any] | None = None
 
 
-@dataclass
-class Run:
-    """One run of a project in its folder. Values that several stages need are read once, when first asked for."""
-
-    project: Project
-    space: Workspace
-    say: Say = field(default=lambda text: None)
-
-    @property
-    def config(self):
-        return self.project.config
-
-    @cached_property
-    def documents(self) -> dict[str, Document]:
-        return {d.id: d for d in self.space.read("ingest", Document)}
-
-    @cached_property
-    def chunks(self) -> dict[str, Chunk]:
-        return {c.id: c for c in self.space.read("chunk", Chunk)}
-
-    @cached_property
-    def search(self):
-        from .index import open_index
-
-        return open_index(list(self.chunks.values()), self.config.index, self.space.folder("index"))
-
-    @cached_property
-    def questions(self) -> list[Question]:
-        """The evaluation's questions: the file's, else none (they are made of held-out examples then)."""
-        path = self.project.questions
-        if path is None:
-            return []
-        found = list(read_lines(path, Question))
-        if not found:
-            raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
-        return found
-
-    def base(self) -> str:
-        from .llm.open import resolve
-
-        return resolve(self.config.train.base, self.project.base)
-
-    def split_of(self, document: str) -> records.Split:
-        """The side of the split that a document is on. It depends on the document's id and the seed, not on the other documents."""
-        return "held_out" if rng(self.config.seed, "split", document).random() < self.config.held_out else "train"
-
-
 def _ingest(run: Run, out: Output) -> None:
     from .ingest import ingest
 
@@ -110,6 +57,7 @@ def _index(run: Run, out: Output) -> None:
     from .index import build
 
     build(list(run.chunks.values()), run.config.index, out.folder)
+    out.note(chunks=len(run.chunks))
 
 
 def _synthesize(run: Run, out: Output) -> None:
@@ -260,21 +208,23 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
         if name not in NAMES:
             raise ConfigError(f'There is no stage "{name}". Stages: {", ".join(NAMES)}.')
     wanted = NAMES[NAMES.index(first) : NAMES.index(last) + 1]
+    if not wanted:
+        raise ConfigError(f"--from {first} comes after --to {last}. The stages in order: {', '.join(NAMES)}.")
     with run.space.lock():
+        found = {state.name: state for state in states(run)}
         for stage in STAGES:
-            if stage.name not in wanted:
-                continue
-            state = next(s for s in states(run) if s.name == stage.name)
-            _refuse_missing(run, stage)
-            if state.state == "done" and stage.name not in redo:
-                run.say(f"{stage.name}: done before")
-                continue
-            if state.state == "stale" and stage.dear and stage.name not in redo:
+            if stage.name in wanted and stage.dear and found[stage.name].state == "stale" and stage.name not in redo:
                 raise StaleError(
-                    f"{stage.name} is finished but stale ({state.why}). Running it again throws the trained model away. "
+                    f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away. "
                     f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
-            _run_one(run, stage)
+        write_config(run)
+        for stage in (s for s in STAGES if s.name in wanted):
+            _refuse_missing(run, stage)
+            if found[stage.name].state == "done" and stage.name not in redo:
+                run.say(f"{stage.name}: done before")
+            else:
+                _run_one(run, stage)
 
 
 def _refuse_missing(run: Run, stage: Stage) -> None:
@@ -299,6 +249,8 @@ def _run_one(run: Run, stage: Stage) -> None:
 
 def summary(name: str, record: dict[str, Any]) -> str:
     """`chunk: 212 in = 210 kept + 2 dropped (shorter than minimum 2) + 0 failed, 0.2 s`."""
+    if name == "index":
+        return f"index: {record['notes']['chunks']} chunks, {record['seconds']} s"
     counts = record["counts"]
     dropped, failed = counts["dropped"], counts["failed"]
 
@@ -312,49 +264,3 @@ def summary(name: str, record: dict[str, Any]) -> str:
     if name == "train" and notes.get("tokens"):
         text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
     return text
-
-
-def tuned(run: Run):
-    """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
-    from .llm.local import Local
-    from .train import template_hash
-
-    folder = run.space.folder("train")
-    described = run.space.described()
-    if described is None:
-        raise ModelError(f"{run.space.root} holds no trained model yet. Run `groundling run` on its project first.")
-    now = grounding.fingerprint(described["format"])
-    if described["format_fingerprint"] != now or described["template_hash"] != template_hash(folder):
-        raise ModelError(
-            f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
-            "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
-        )
-    return Local(run.base(), adapter=folder, name="tuned")
-
-
-def service(run: Run, **changes: Any):
-    """What server and chat ask: the tuned model of a run with its search."""
-    from .answer import Answerer
-    from .serve.service import Service
-
-    options = run.config.serve.model_copy(update={k: v for k, v in changes.items() if v is not None})
-    if run.space.record("train") is None or run.space.record("index") is None:
-        raise ModelError(f"{run.space.root} holds no finished model to ask. Run `groundling run` on its project first.")
-    fmt = grounding.FORMATS[run.space.described()["format"]]
-    answerer = Answerer(tuned(run), fmt, max_tokens=options.max_tokens)
-    return Service(run.project.name, answerer, run.search, run.chunks, run.documents.get, options)
-
-
-def write_config(run: Run) -> None:
-    """Keep the effective config beside the outputs, so that the run folder alone can be served, continued and traced."""
-    import yaml
-
-    run.space.root.mkdir(parents=True, exist_ok=True)
-    if not os.access(run.space.root, os.W_OK):
-        raise MachineError(f"{run.space.root} may not be written by this user. Choose another folder with --out.")
-    data = run.config.model_dump(mode="json") | {"name": run.project.name}
-    data["documents"] = str(run.project.documents)
-    if run.project.questions:
-        data["evaluate"]["questions"] = str(run.project.questions.resolve())
-    write_json(run.space.root / "run.json", {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve())})
-    (run.space.root / "config.yaml").write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), "utf-8")

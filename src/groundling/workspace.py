@@ -15,7 +15,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,7 +48,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise MachineError(f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again.") from error
 
 
@@ -129,7 +130,8 @@ class Output:
     def abandon(self) -> None:
         """Keep what failed for its reader, throw the rest away."""
         for name, handle in self._files.items():
-            handle.close()
+            with suppress(OSError):  # closing writes what is left; on a full disk it cannot
+                handle.close()
             if name == "failed" and self.failed:
                 os.replace(handle.name, self.folder / "failed.jsonl")
             else:

@@ -36,8 +36,10 @@ def abstaining(**changes) -> Example:
 
 def run(tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None) -> tuple[list[Example], Output]:
     out = Output(tmp_path)
-    curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)
-    out.close()
+    try:
+        curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)
+    finally:
+        out.close()
     return list(read_lines(tmp_path / "data.jsonl", Example)), out
 
 
@@ -53,7 +55,7 @@ some = st.lists(
         ),
         st.integers(0, 99), st.sampled_from(["How many?", "how  many?", "Who approves the leave", "有給は？", ""]), st.integers(0, 3), st.booleans(),
     ),
-    max_size=12,
+    max_size=12, unique_by=lambda e: e.id,
 )  # fmt: skip
 
 

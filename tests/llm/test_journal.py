@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from groundling.errors import MachineError
-from groundling.llm.base import Reply, Request, call_key
+from groundling.llm.base import Reply, Request, Verbatim, call_key
 from groundling.llm.journal import Journal, Journaled
 
 
@@ -108,7 +108,7 @@ def test_it_looks_like_the_model_inside(journal: Journal) -> None:
 
 CHANGES = {
     "messages": [{"role": "user", "content": "b"}], "max_tokens": 9, "temperature": 0.5, "top_p": 0.5, "stop": ["x"], "schema": {"type": "object"},
-    "task": "answer", "inputs": {"passage": "p"}, "draw": 1, "attempt": 1,
+    "task": "answer", "inputs": {"passage": "p"}, "draw": 1, "attempt": 1, "verbatim": Verbatim(begin="<", end=">", texts=["t"]),
 }  # fmt: skip
 
 

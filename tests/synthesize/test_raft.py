@@ -123,7 +123,7 @@ choices = st.fixed_dictionaries(
         "vary": st.booleans(),
     }
 )
-many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @many
@@ -190,7 +190,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
 def test_the_promised_share_of_examples_has_its_oracle(tmp_path: Path, share: float) -> None:
     examples, out = made(tmp_path, world(60), oracle_probability=share, questions=4)
     low, high = interval(share, len(examples))
-    assert len(examples) > 500
+    assert len(examples) > 300
     realised = out.notes["realised"]
     assert low < realised["cited"] < high and realised["cited"] == round(sum(e.support == "cited" for e in examples) / len(examples), 4)
     assert sum(realised.values()) == pytest.approx(1, abs=1e-3)
@@ -242,8 +242,8 @@ UNIT = Chunk(
 GOOD = {"quote": "It has 8 billion parameters (GQA).", "answer": "8 billion"}
 
 
-def from_teacher(tmp_path: Path, questions: object, answer: object = GOOD, **options):
-    return made(tmp_path, [UNIT, *world(2)], teacher=Scripted(questions, answer), units=[UNIT], **options)
+def from_teacher(tmp_path: Path, said: object, answer: object = GOOD, **options):
+    return made(tmp_path, [UNIT, *world(2)], teacher=Scripted(said, answer), units=[UNIT], **options)
 
 
 @pytest.mark.parametrize(
@@ -327,8 +327,8 @@ def test_options_are_checked(tmp_path: Path) -> None:
         options_of(raft, {"distractor": 3})
     with pytest.raises(ConfigError, match=r"synthesize.options.oracle_probability = 2"):
         options_of(raft, {"oracle_probability": 2})
-    with pytest.raises(ConfigError, match='no recipe "rafts". Did you mean "raft"'):
-        asyncio.run(synthesize(config.Synthesize(recipe="rafts"), None, [], Output(tmp_path)))
+    with pytest.raises(ConfigError, match=r"options.hard = 'very'"):
+        made(tmp_path, [UNIT], hard="very")
 
 
 def test_a_teacher_s_own_error_stops_the_stage(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_training_sees_the_very_prompt_that_is_asked_later(tokenizer) -> None:
             assert row.ids[: row.spans[0][0]] == asked
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answer=st.text(st.characters(exclude_categories=["Cs"]), max_size=60), question=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_whatever_is_written_the_mask_is_that_of_the_plain_tokens(tokenizer, answer: str, question: str) -> None:
     """Masked a second way: by nano's own encoder, turn by turn."""

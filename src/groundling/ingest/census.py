@@ -33,7 +33,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def census(root: Path, options: Ingest, run: Path) -> str:
     """16 hex digits over the names and contents of the files that ingest would read; `run` is the run's folder, which is left out."""
     found = hashlib.sha256()
-    for path, relative in files(root, options, _Nowhere(run / "1-documents")):  # type: ignore[arg-type]
+    for path, relative in files(root, options, _Nowhere(run / "-")):  # type: ignore[arg-type]
         found.update(relative.encode() + b"\0")
         for piece in _pieces(path):
             found.update(piece)

@@ -11,6 +11,14 @@ import msgspec
 Message = dict[str, str]
 
 
+class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands between `begin` and `end` must be a piece of one of `texts`. Local models keep to it; others are only checked."""
+
+    begin: str
+    end: str
+    texts: list[str]
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call. `task` and `inputs` say in plain values what `messages` ask in words; models without a model (`template`, `fake`) read those.
 
@@ -25,6 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any] | None = None
     task: str = ""
     inputs: dict[str, Any] = {}
+    verbatim: Verbatim | None = None
     draw: int = 0
     attempt: int = 0
 
@@ -57,6 +66,6 @@ def call_key(fingerprint: str, request: Request) -> str:
     """
     shaping = [
         fingerprint, request.messages, request.max_tokens, request.temperature, request.top_p, request.stop, request.schema,
-        request.task, request.inputs, request.draw, request.attempt,
+        request.verbatim, request.task, request.inputs, request.draw, request.attempt,
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(shaping, order="deterministic")).hexdigest()

@@ -62,6 +62,6 @@ class Journaled:
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
         if missing:
             new = dict(zip(missing, await self.inner.replies(list(missing.values())), strict=True))
-            self.journal.put(new)
+            self.journal.put({key: reply for key, reply in new.items() if reply.finish != "error"})  # a failed call is asked again
             known |= new
         return [known[key] for key in keys]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, ModelError
 from .base import Reply, Request
+from .verbatim import KeepVerbatim, Table, table
 
 if TYPE_CHECKING:
     import torch
@@ -78,12 +79,13 @@ def load_tokenizer(folder: str | Path) -> Any:
 def load_network(folder: str | Path, adapter: Path | None = None) -> torch.nn.Module:
     """The weights of a model, with an adapter merged into them where one is given. Raises ModelError."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     dtype = torch.float32 if device() == "cpu" else torch.bfloat16
     try:
         network = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"The model {folder} could not be loaded: {str(error).splitlines()[0]}") from error
     if adapter:
         from peft import PeftModel
@@ -140,6 +142,11 @@ class Local:
         self._lock = threading.Lock()
 
     @cached_property
+    def table(self) -> Table | None:
+        """The bytes of the tokens; None where the tokenizer is not byte-level, and quotes cannot be kept verbatim while they are written."""
+        return table(self.tokenizer)
+
+    @cached_property
     def network(self) -> torch.nn.Module:
         return load_network(self.folder, self.adapter)
 
@@ -151,16 +158,18 @@ class Local:
             prompts = [self.encode(r.messages) for r in requests]
             found: dict[int, Reply] = {}
             for group in batches(requests, prompts):
-                for n, reply in zip(group, self._generate([prompts[n] for n in group], requests[group[0]]), strict=True):
+                for n, reply in zip(group, self._generate([prompts[n] for n in group], [requests[n] for n in group]), strict=True):
                     found[n] = reply
             return [found[n] for n in range(len(requests))]
 
     def encode(self, messages: list[dict[str, str]]) -> list[int]:
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
 
-    def _generate(self, prompts: list[list[int]], request: Request) -> list[Reply]:
+    def _generate(self, prompts: list[list[int]], requests: list[Request]) -> list[Reply]:
         import torch
+        from transformers import LogitsProcessorList
 
+        request = requests[0]
         longest = max(len(p) for p in prompts)
         limit = getattr(self.network.config, "max_position_embeddings", None) or longest + request.max_tokens
         if longest + request.max_tokens > limit:
@@ -177,6 +186,8 @@ class Local:
             seed = int(hashlib.sha256(json.dumps([prompts, request.draw, request.attempt]).encode()).hexdigest()[:8], 16)
             torch.manual_seed(seed)
             sampling = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p}
+        if self.table and any(r.verbatim for r in requests):
+            sampling["logits_processor"] = LogitsProcessorList([KeepVerbatim(self.table, longest, [r.verbatim for r in requests])])
         with torch.inference_mode():
             out = self.network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=request.max_tokens, pad_token_id=pad, **sampling)
         return [self._reply(row[longest:].tolist(), len(p)) for row, p in zip(out, prompts, strict=True)]

@@ -76,7 +76,6 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> 
 
 def loss_of(network: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, float]:
     """Weighted mean cross-entropy (nats a token), and the plain mean over answer tokens. Padding stands right, so no mask is needed."""
-    import torch
     from torch.nn.functional import cross_entropy, linear
 
     hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]

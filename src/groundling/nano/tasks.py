@@ -84,7 +84,7 @@ def draw(r: random.Random, longest: int = 5) -> list[Message]:
     kind = r.random()
     count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
     questions = r.choice((1, 2, 3, 4))
-    if kind < 0.62:
+    if kind < 0.54:
         return conversation(from_world(r, count, questions=questions))
     if kind < 0.78:
         found = from_text(r, min(count, 4), questions)

@@ -218,7 +218,7 @@ def build(r: random.Random, passages: int, filler: Sequence[str] = (), split: st
             b.table(others, chosen[:4], _title(entity, kind, r))
         else:
             extra = [(b.entity(kind), [r.choice(pool)]) for _ in range(r.choice((0, 0, 0, 1, 2)))]
-            fill = [r.choice(filler) for _ in range(r.choice((0, 0, 1, 1, 2, 3)))] if filler else []
+            fill = [r.choice(filler) for _ in range(r.choice((0, 0, 1, 1, 2, 3, 5, 7)))] if filler else []
             b.profile([(entity, chosen), *extra], _title(entity, kind, r), fill)
     # An entity that no passage names, asked with a relation that one of them states.
     b.unstated += [(f, b.entity(main)) for f in shared[:2]]

@@ -62,6 +62,7 @@ async def synthesize(options: Synthesize, bench: Bench, units: Sequence[Chunk], 
     """Run the recipe over all units, in groups; examples are written in the order of the units."""
     recipe = registry.load("recipe", options.recipe)
     chosen = options_of(recipe, options.options)
+    bench = bench._replace(chunks=sorted(bench.chunks, key=lambda c: c.id))  # what is drawn from them must not depend on their order
     supports, positions, shown = Counter[str](), Counter[str](), Counter[str]()
     for at in range(0, len(units), GROUP):
         for examples in await asyncio.gather(*(recipe.make(unit, bench, chosen) for unit in units[at : at + GROUP])):

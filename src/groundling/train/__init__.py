@@ -30,7 +30,7 @@ def train(examples: Iterable[Example], options: Train, base: str, seed: int, out
     answers, tokens = sum(row.trained for row in rows), sum(len(row.ids) for row in rows)
     log = objective.run(rows, base, options, seed, out.folder)
     describe(out.folder, options, base)
-    reload(out.folder, base, chosen[0], options.format)
+    reload(out.folder, base, next(e for e in chosen if e.id == rows[0].id), options.format)
     out.note(log=log, tokens=tokens, trained_tokens=answers, rows=len(rows), base=options.base)
 
 

@@ -25,12 +25,13 @@ def bf16_is_fast() -> bool:
 def load(base: str) -> torch.nn.Module:
     """The base in fp32 on a CPU (autocast does the rest), in bf16 on a GPU."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if device() == "cuda" and bf16_is_fast() else torch.float32
     try:
         return AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"The base model {base} could not be loaded: {str(error).splitlines()[0]}") from error
 
 

@@ -15,5 +15,5 @@ def _normal(text: str) -> str:
 
 def sift(examples: Sequence[Example], context: Context) -> list[str | None]:
     """For each example the reason it is dropped, or None."""
-    asked = {_normal(q.question) for q in context.questions}
+    asked = {_normal(q.question) for q in context.questions} - {""}
     return ["asked in the evaluation" if _normal(e.question) in asked else None for e in examples]

@@ -32,6 +32,10 @@ ANSWER = (
 )
 
 
+# Written without spaces: compared by pairs of characters. Kana that only inflect are left out.
+_CJK = re.compile(r"[\u30a0-\u30ff\u4e00-\u9fff]")
+
+
 class Options(RecipeOptions):
     questions: int = Field(3, ge=1)  # asked of each chunk
     distractors: int = Field(4, ge=0)  # passages that look right and are not
@@ -46,6 +50,11 @@ def _json(text: str) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def _text(value: object) -> str:
+    """A reply's field as text; numbers count, lists and objects do not."""
+    return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
 async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
     """Examples from one chunk: questions, their answers checked against it, and the passages around."""
     questions = await _questions(unit, bench, options.questions)
@@ -53,7 +62,7 @@ async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
     found = []
     for n, (question, reply) in enumerate(zip(questions, await bench.teacher.replies(requests), strict=True)):
         said = _json(reply.text)
-        quote, answer = str(said.get("quote") or "").strip(), str(said.get("answer") or "").strip()
+        quote, answer = _text(said.get("quote")), _text(said.get("answer"))
         if not answer:
             bench.drop("the teacher found no answer", question)
         elif quote not in unit.text or not quote:
@@ -70,7 +79,9 @@ async def _questions(unit: Chunk, bench: Bench, count: int) -> list[str]:
     if not isinstance(listed, list):
         bench.fail("no list of questions", unit.id, "")
         return []
-    questions = list(dict.fromkeys(str(q).strip() for q in listed if str(q).strip()))[:count]
+    for odd in (q for q in listed if not isinstance(q, str)):
+        bench.drop("a question that is no text", odd)
+    questions = list(dict.fromkeys(q.strip() for q in listed if isinstance(q, str) and q.strip()))[:count]
     if not questions:
         bench.drop("no question for this chunk", unit.id)
     return questions
@@ -106,10 +117,13 @@ def holds(text: str, quote: str, answer: str, question: str) -> bool:
     """Whether a passage could itself answer: it has the quote, or the answer together with most of the question's words."""
     if quote in text:
         return True
-    if not re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
-        return False
-    words = {w for w in re.findall(r"\w{4,}", question.lower())}
-    return not words or sum(w in text.lower() for w in words) >= 0.5 * len(words)
+    if _CJK.search(answer):
+        there, run = answer in text, "".join(_CJK.findall(question))
+        words = {run[n : n + 2] for n in range(len(run) - 1)}
+    else:
+        there = bool(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE))
+        words = set(re.findall(r"\w{4,}", question.lower()))
+    return there and (not words or sum(w in text.lower() for w in words) >= 0.4 * len(words))
 
 
 def _distractors(unit: Chunk, bench: Bench, options: Options, count: int, told: tuple[str, str, str]) -> list[Chunk]:

@@ -1,0 +1,129 @@
+"""One run of a project: its folder, the values that its stages leave, its trained model, and what asks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from . import config, grounding
+from .config import Config, Project
+from .errors import ConfigError, InputError, ModelError
+from .records import Chunk, Document, Question, Split
+from .seeds import rng
+from .workspace import Workspace, read_lines, write_atomic, write_json
+
+if TYPE_CHECKING:
+    from .answer import Search
+    from .llm.local import Local
+    from .serve.service import Service
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """One run of a project in its folder. Values that several stages need are read once, when first asked for."""
+
+    project: Project
+    space: Workspace
+    say: Say = field(default=lambda text: None)
+
+    @property
+    def config(self) -> Config:
+        return self.project.config
+
+    @cached_property
+    def documents(self) -> dict[str, Document]:
+        return {d.id: d for d in self.space.read("ingest", Document)}
+
+    @cached_property
+    def chunks(self) -> dict[str, Chunk]:
+        return {c.id: c for c in self.space.read("chunk", Chunk)}
+
+    @cached_property
+    def search(self) -> Search:
+        from .index import open_index
+
+        return open_index(list(self.chunks.values()), self.config.index, self.space.folder("index"))
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        """The evaluation's questions: the file's, else none (they are made of held-out examples then)."""
+        path = self.project.questions
+        if path is None:
+            return []
+        found = list(read_lines(path, Question))
+        if not found:
+            raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
+        return found
+
+    def base(self) -> str:
+        from .llm.open import resolve
+
+        return resolve(self.config.train.base, self.project.base)
+
+    def split_of(self, document: str) -> Split:
+        """The side of the split that a document is on. It depends on the document's id and the seed, not on the other documents."""
+        return "held_out" if rng(self.config.seed, "split", document).random() < self.config.held_out else "train"
+
+
+def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run:
+    """The run of a project, or of a run folder (its own config is read then). Raises ConfigError."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file. Give a folder for the run.")
+    kept = path / "config.yaml"
+    if not (path.is_dir() and kept.is_file() and (path / "run.json").is_file()):
+        project = config.load(path, settings)
+        return Run(project, Workspace(out or Path("runs") / project.name), say)
+    base = Path(json.loads((path / "run.json").read_bytes())["base"])
+    parsed = config.parse(config.override(yaml.safe_load(kept.read_text("utf-8")), settings), str(kept))
+    project = Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept)
+    return Run(project, Workspace(out or path), say)
+
+
+def tuned(run: Run) -> Local:
+    """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
+    from .llm.local import Local
+    from .train import template_hash
+
+    folder = run.space.folder("train")
+    described = run.space.described()
+    if described is None:
+        raise ModelError(f"{run.space.root} holds no trained model yet. Run `groundling run` on its project first.")
+    now = grounding.fingerprint(described["format"])
+    if described["format_fingerprint"] != now or described["template_hash"] != template_hash(folder):
+        raise ModelError(
+            f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
+            "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
+        )
+    return Local(run.base(), adapter=folder, name="tuned")
+
+
+def service(run: Run, **changes: Any) -> Service:
+    """What server and chat ask: the tuned model of a run with its search."""
+    from .answer import Answerer
+    from .serve.service import Service
+
+    options = run.config.serve.model_copy(update={k: v for k, v in changes.items() if v is not None})
+    if run.space.record("train") is None or run.space.record("index") is None:
+        raise ModelError(f"{run.space.root} holds no finished model to ask. Run `groundling run` on its project first.")
+    fmt = grounding.FORMATS[run.space.described()["format"]]
+    answerer = Answerer(tuned(run), fmt, max_tokens=options.max_tokens)
+    return Service(run.project.name, answerer, run.search, run.chunks, run.documents.get, options)
+
+
+def write_config(run: Run) -> None:
+    """Keep the effective config beside the outputs, so that the run folder alone can be served, continued and traced."""
+    run.space.root.mkdir(parents=True, exist_ok=True)
+    data = run.config.model_dump(mode="json") | {"name": run.project.name}
+    data["documents"] = str(run.project.documents)
+    if run.project.questions:
+        data["evaluate"]["questions"] = str(run.project.questions.resolve())
+    write_json(run.space.root / "run.json", {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve())})
+    write_atomic(run.space.root / "config.yaml", yaml.safe_dump(data, allow_unicode=True, sort_keys=False).encode())
