@@ -41,7 +41,12 @@ def test_the_config_s_defaults_name_plug_ins_that_exist() -> None:
     from groundling.config import Config
 
     c = Config()
-    named = [("splitter", c.chunk.splitter), ("retriever", c.index.retriever), ("recipe", c.synthesize.recipe), ("objective", c.train.objective)]
+    named = [
+        ("splitter", c.chunk.splitter),
+        ("retriever", c.index.retriever),
+        ("recipe", c.synthesize.recipe),
+        ("objective", c.train.objective),
+    ]
     named += [("filter", f) for f in c.curate.filters] + [("metric", m) for m in c.evaluate.metrics]
     assert [pair for pair in named if pair not in ALL] == []
 

@@ -48,7 +48,9 @@ def test_a_finished_stage_has_its_files_and_a_record_that_adds_up(tmp_path: Path
     assert counts == {"in": 4, "kept": 2, "dropped": {"too short": 1}, "failed": {"unreadable": 1}}
     assert counts["in"] == counts["kept"] + sum(counts["dropped"].values()) + sum(counts["failed"].values())
     assert (record["fingerprint"], record["settings"], record["inputs"], record["seed"]) == ("f1", {"size": 5}, {"ingest": "x"}, 42)
-    assert {"groundling", "python"} <= set(record["versions"]) and record["seconds"] >= 0 and record["notes"] == {"realised": {"cited": 0.8}}
+    assert (
+        {"groundling", "python"} <= set(record["versions"]) and record["seconds"] >= 0 and record["notes"] == {"realised": {"cited": 0.8}}
+    )
     assert list(space.read("chunk", Question)) == [question(0), question(1)]
     assert lines(space.folder("chunk") / "dropped.jsonl") == [{"reason": "too short", "what": {"id": "a"}}]
     assert lines(space.folder("chunk") / "failed.jsonl") == [{"reason": "unreadable", "what": "b.pdf", "detail": "it ends early"}]

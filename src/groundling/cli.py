@@ -15,7 +15,9 @@ app = typer.Typer(
     help="From a folder of documents to a small language model that answers from them, cites them, and says when they do not hold the answer.",
 )  # fmt: skip
 
-PathArgument = Annotated[Path, typer.Argument(help="a folder of documents, a folder with a groundling.yaml, a config file, or a run folder")]
+PathArgument = Annotated[
+    Path, typer.Argument(help="a folder of documents, a folder with a groundling.yaml, a config file, or a run folder")
+]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder")]
 OutOption = Annotated[Optional[Path], typer.Option("--out", help="the run's folder (else runs/NAME)")]  # noqa: UP045
 SetOption = Annotated[list[str], typer.Option("--set", help="override a setting: section.key=value")]
@@ -111,7 +113,11 @@ def report(path: PathArgument, out: OutOption = None) -> None:
 
 
 @app.command()
-def trace(path: RunArgument, id: Annotated[str, typer.Argument(help="the id of a document, chunk, example or question")], as_json: JsonOption = False) -> None:
+def trace(
+    path: RunArgument,
+    id: Annotated[str, typer.Argument(help="the id of a document, chunk, example or question")],
+    as_json: JsonOption = False,
+) -> None:
     """Follow an id both ways: what it was made from, and what was made from it."""
     from . import commands
 
@@ -145,7 +151,9 @@ def serve(
 
 
 @app.command()
-def predict(path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False) -> None:
+def predict(
+    path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False
+) -> None:
     """One answer."""
     from . import commands
 
@@ -208,4 +216,3 @@ def main() -> None:
     except _USAGE as error:
         error.show()
         sys.exit(2)
-

@@ -145,8 +145,9 @@ def evaluate_model(bare: Bare, json_out: Path | None, say: Say) -> None:
     unknown = [w for w in wanted if not (w.isdigit() or w in ("given", "none"))]
     if unknown:
         raise ConfigError(f'--k {bare.k}: "{unknown[0]}" is neither a number, nor "given", nor "none".')
+    ks = [int(w) for w in wanted if w.isdigit() and int(w)]
     settings = [
-        *bare.settings, f"evaluate.questions={json.dumps(str(bare.questions.resolve()))}", f"evaluate.k={[int(w) for w in wanted if w.isdigit() and int(w)]}",
+        *bare.settings, f"evaluate.questions={json.dumps(str(bare.questions.resolve()))}", f"evaluate.k={ks}",
         f"evaluate.without={str('0' in wanted or 'none' in wanted).lower()}", f"evaluate.given={str('given' in wanted).lower()}",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +173,11 @@ def status(run: Run, as_json: bool) -> None:
     """Each stage as done, stale (which setting changed) or missing."""
     found = pipeline.states(run)
     if as_json:
-        run.say(json.dumps([{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1))
+        run.say(
+            json.dumps(
+                [{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1
+            )
+        )
         return
     for s in found:
         detail = s.why if s.state == "stale" else f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else ""
@@ -185,7 +190,9 @@ def trace(run: Run, identity: str, as_json: bool) -> None:
         raise InputError(f"{run.space.root} has no chunks yet, so no id can be followed. Run `groundling run` on its project first.")
     found = _trace(run, identity)
     if not any(found.values()):
-        raise InputError(f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.')
+        raise InputError(
+            f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.'
+        )
     if as_json:
         run.say(json.dumps(found, ensure_ascii=False, indent=1))
         return
@@ -269,5 +276,3 @@ def doctor(path: Path | None, as_json: bool) -> bool:
         for check in found:
             print(f"{'ok ' if check.ok else 'NO ' if check.needed else '-  '} {check.what}: {check.says}")
     return all(c.ok for c in found if c.needed)
-
-

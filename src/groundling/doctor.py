@@ -60,7 +60,12 @@ def project(path: Path) -> list[Check]:
         return [Check("config", False, str(error))]
     found = [Check("config", True, str(opened.file or "all defaults"))]
     c = opened.config
-    named = [("splitter", c.chunk.splitter), ("retriever", c.index.retriever), ("recipe", c.synthesize.recipe), ("objective", c.train.objective)]
+    named = [
+        ("splitter", c.chunk.splitter),
+        ("retriever", c.index.retriever),
+        ("recipe", c.synthesize.recipe),
+        ("objective", c.train.objective),
+    ]
     named += [("filter", f) for f in c.curate.filters] + [("metric", m) for m in c.evaluate.metrics]
     for kind, name in named:
         if name not in registry.names(kind):
@@ -68,7 +73,11 @@ def project(path: Path) -> list[Check]:
     count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith("."))
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
     found.append(_said("recipe options", lambda: _options(c)))
-    found += [_said("questions", lambda: _questions(opened)), _said("base model", lambda: _base(opened)), _said("teacher", lambda: _teacher(c))]
+    found += [
+        _said("questions", lambda: _questions(opened)),
+        _said("base model", lambda: _base(opened)),
+        _said("teacher", lambda: _teacher(c)),
+    ]
     with socket.socket() as probe:
         taken = c.serve.port and probe.connect_ex((c.serve.host, c.serve.port)) == 0
     found.append(Check("port", not taken, f"{c.serve.port} is {'in use: choose another with --port' if taken else 'free'}", needed=False))

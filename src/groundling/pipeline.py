@@ -122,7 +122,11 @@ def _from_held_out(run: Run, examples: Iterable[Example]) -> list[Question]:
         if e.split == "held_out" and e.support == "cited":
             found.append(
                 Question(
-                    id=e.id, question=e.question, answers=[e.answer], answerable=True, document=run.documents[e.document].path,
+                    id=e.id,
+                    question=e.question,
+                    answers=[e.answer],
+                    answerable=True,
+                    document=run.documents[e.document].path,
                     passage=run.chunks[e.unit].text,
                 )  # fmt: skip
             )
@@ -230,7 +234,9 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
 def _refuse_missing(run: Run, stage: Stage) -> None:
     for name in stage.reads:
         if run.space.record(name) is None:
-            raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage.")
+            raise InputError(
+                f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage."
+            )
 
 
 def _run_one(run: Run, stage: Stage) -> None:
@@ -257,7 +263,9 @@ def summary(name: str, record: dict[str, Any]) -> str:
     def reasons(found: dict[str, int]) -> str:
         return f"{sum(found.values())}" + (f" ({', '.join(f'{r} {n}' for r, n in found.items())})" if found else "")
 
-    text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
+    text = (
+        f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
+    )
     notes = record["notes"]
     if "realised" in notes:
         text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())

@@ -50,7 +50,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise MachineError(f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again.") from error
+        raise MachineError(
+            f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -34,7 +34,9 @@ def abstaining(**changes) -> Example:
     return example(**{"oracle": None, "support": "abstain", "quotes": [], "answer": "Not in the documents."} | changes)
 
 
-def run(tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None) -> tuple[list[Example], Output]:
+def run(
+    tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None
+) -> tuple[list[Example], Output]:
     out = Output(tmp_path)
     try:
         curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)
@@ -75,7 +77,11 @@ def test_every_filter_gives_each_example_a_short_reason_or_none(name: str, examp
 
 @pytest.mark.parametrize("name", registry.names("filter"))
 def test_every_filter_keeps_good_examples(name: str) -> None:
-    good = [example(), abstaining(id="2", question="Who founded it?"), abstaining(id="3", support="memory", answer="25 days", question="And?")]
+    good = [
+        example(),
+        abstaining(id="2", question="Who founded it?"),
+        abstaining(id="3", support="memory", answer="25 days", question="And?"),
+    ]
     assert verdicts(name, good, ASKED) == [None] * 3
     assert verdicts(name, [], ASKED) == []
 

@@ -16,7 +16,12 @@ FOLDERS = ["1-documents", "2-chunks", "3-index", "4-examples", "5-curated", "6-m
 
 def artefacts(run: Path) -> dict[str, str]:
     """The hash of everything a run makes that another run of the same project must make too."""
-    kept = [*run.glob("[1-7]-*/*.jsonl"), run / "6-model/adapter_model.safetensors", run / "7-scores/scores.json", run / "7-scores/tests.json"]
+    kept = [
+        *run.glob("[1-7]-*/*.jsonl"),
+        run / "6-model/adapter_model.safetensors",
+        run / "7-scores/scores.json",
+        run / "7-scores/tests.json",
+    ]
     return {p.relative_to(run).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(kept)}
 
 

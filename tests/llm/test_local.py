@@ -56,7 +56,13 @@ def test_replies_come_in_the_order_of_the_requests_whatever_the_batches(tiny_mod
 
 
 def test_requests_with_other_settings_in_one_call_are_all_answered(model: Local) -> None:
-    asked = [request("a", top_p=1.0), request("bb", top_p=0.9), request("ccc", top_p=1.0), request("dd", temperature=0.5, top_p=0.5), request("e")]
+    asked = [
+        request("a", top_p=1.0),
+        request("bb", top_p=0.9),
+        request("ccc", top_p=1.0),
+        request("dd", temperature=0.5, top_p=0.5),
+        request("e"),
+    ]
     assert [r.tokens_in for r in ask(model, *asked)] == [len(model.encode(r.messages)) for r in asked]
 
 

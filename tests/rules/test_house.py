@@ -166,7 +166,9 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys\nsys.argv = ['groundling', '--help']\nfrom groundling.cli import main\ntry:\n    main()\nexcept SystemExit as e:\n    print('EXIT', e.code)\n"
         "print('LOADED', *sorted({m.split('.')[0] for m in sys.modules}))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT.parent), "COLUMNS": "120"})
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT.parent), "COLUMNS": "120"}
+    )
     assert told.stderr == ""
     page, _, loaded = told.stdout.partition("LOADED ")
     assert all(re.search(rf"^\W*{command}\b", page, re.M) for command in ("run", "chunk", "status", "list")), page
@@ -183,7 +185,19 @@ def test_importing_the_package_loads_nothing_but_python_s_own() -> None:
 
 def test_the_base_install_imports_no_extra_at_the_top() -> None:
     """torch and its friends, the server and the PDF reader are imported inside what needs them."""
-    extras = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors", "tokenizers", "pypdfium2", "sentence_transformers", "faiss"}
+    extras = {
+        "torch",
+        "transformers",
+        "trl",
+        "peft",
+        "datasets",
+        "accelerate",
+        "safetensors",
+        "tokenizers",
+        "pypdfium2",
+        "sentence_transformers",
+        "faiss",
+    }
     allowed = {"groundling.nano.pretrain"}  # the script that makes nano: never imported by the program
     found = []
     for module, path in MODULES.items():
@@ -241,7 +255,12 @@ def test_an_example_s_config_loads_and_names_what_exists(path: Path) -> None:
     project = config.load(path)
     assert any(project.documents.rglob("*"))
     c = project.config
-    named = [("splitter", c.chunk.splitter), ("retriever", c.index.retriever), ("recipe", c.synthesize.recipe), ("objective", c.train.objective)]
+    named = [
+        ("splitter", c.chunk.splitter),
+        ("retriever", c.index.retriever),
+        ("recipe", c.synthesize.recipe),
+        ("objective", c.train.objective),
+    ]
     named += [("filter", f) for f in c.curate.filters] + [("metric", m) for m in c.evaluate.metrics]
     assert [pair for pair in named if pair not in PLUG_INS] == []
     from groundling.synthesize import options_of

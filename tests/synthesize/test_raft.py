@@ -72,7 +72,15 @@ class Scripted:
         return [Reply(text=s if isinstance(s, str) else json.dumps(s, ensure_ascii=False)) for s in said]
 
 
-def made(tmp_path: Path, chunks: Sequence[Chunk], seed: int = 42, teacher=None, units: Sequence[Chunk] | None = None, fail: float = 0.05, **options):
+def made(
+    tmp_path: Path,
+    chunks: Sequence[Chunk],
+    seed: int = 42,
+    teacher=None,
+    units: Sequence[Chunk] | None = None,
+    fail: float = 0.05,
+    **options,
+):
     """(examples, the stage's output) of the recipe over the chunks."""
     out = Output(tmp_path)
     bench = Bench(
@@ -222,7 +230,12 @@ def test_hard_distractors_are_those_that_search_finds(tmp_path: Path) -> None:
     easy, _ = made(tmp_path, chunks, hard=0.0, distractors=2, vary=False, oracle_probability=1.0)
 
     def likeness(examples: list[Example]) -> float:
-        pairs = [(set(e.question.lower().split()), set(p.text.lower().split())) for e in examples for n, p in enumerate(e.passages) if n != e.oracle]
+        pairs = [
+            (set(e.question.lower().split()), set(p.text.lower().split()))
+            for e in examples
+            for n, p in enumerate(e.passages)
+            if n != e.oracle
+        ]
         return sum(len(q & p) / len(q) for q, p in pairs) / len(pairs)
 
     assert likeness(hard) > 1.3 * likeness(easy)
@@ -248,7 +261,14 @@ def from_teacher(tmp_path: Path, said: object, answer: object = GOOD, **options)
 
 @pytest.mark.parametrize(
     "question",
-    ["What is Llama 3.1?", "What happened in 1945?", "Does it use grouped-query attention (GQA)?", "二十日ですか？", "Is 1. first, or\nsecond?", "2 + 2"],
+    [
+        "What is Llama 3.1?",
+        "What happened in 1945?",
+        "Does it use grouped-query attention (GQA)?",
+        "二十日ですか？",
+        "Is 1. first, or\nsecond?",
+        "2 + 2",
+    ],
 )
 def test_a_question_is_kept_whole(tmp_path: Path, question: str) -> None:
     [example], _ = from_teacher(tmp_path, {"questions": [question]})
@@ -257,14 +277,18 @@ def test_a_question_is_kept_whole(tmp_path: Path, question: str) -> None:
 
 
 def test_a_quote_that_is_not_verbatim_is_dropped_and_kept_for_its_reader(tmp_path: Path) -> None:
-    examples, out = from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "It has eight billion parameters.", "answer": "8 billion"})
+    examples, out = from_teacher(
+        tmp_path, {"questions": ["How many?"]}, {"quote": "It has eight billion parameters.", "answer": "8 billion"}
+    )
     assert examples == [] and out.dropped == {"quote not verbatim in the passage": 1}
     assert "eight billion" in (tmp_path / "dropped.jsonl").read_text() and "How many?" in (tmp_path / "dropped.jsonl").read_text()
 
 
 def test_an_answer_without_a_quote_is_dropped_and_one_without_an_answer_too(tmp_path: Path) -> None:
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": "8 billion"})[1].dropped.total() == 1
-    assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": ""})[1].dropped == {"the teacher found no answer": 1}
+    assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": ""})[1].dropped == {
+        "the teacher found no answer": 1
+    }
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, "no json")[1].dropped == {"the teacher found no answer": 1}
 
 

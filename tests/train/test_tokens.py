@@ -31,7 +31,16 @@ def example(answer: str = "25 days", question: str = "How many days?", passages:
 
 def abstaining() -> Example:
     return Example(
-        id="x", recipe="raft", unit="a", document="d", question="Who?", passages=PASSAGES, oracle=None, support="abstain", answer=ABSTAIN["en"], quotes=[]
+        id="x",
+        recipe="raft",
+        unit="a",
+        document="d",
+        question="Who?",
+        passages=PASSAGES,
+        oracle=None,
+        support="abstain",
+        answer=ABSTAIN["en"],
+        quotes=[],
     )
 
 
@@ -73,7 +82,10 @@ def test_training_sees_the_very_prompt_that_is_asked_later(tokenizer) -> None:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(answer=st.text(st.characters(exclude_categories=["Cs"]), max_size=60), question=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@given(
+    answer=st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+    question=st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+)
 def test_whatever_is_written_the_mask_is_that_of_the_plain_tokens(tokenizer, answer: str, question: str) -> None:
     """Masked a second way: by nano's own encoder, turn by turn."""
     made = example(answer=answer, question=question)
@@ -114,11 +126,12 @@ def test_a_template_whose_prompt_is_no_prefix_is_refused(tiny_model: Path, tmp_p
         row_of(example(), "raft", load_tokenizer(folder), False)
 
 
-def test_a_template_that_rewrites_the_first_turn_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["loop.last", "(loop.last and not add_generation_prompt)"], ids=["once it is answered", "already when asked"])
+def test_a_template_that_rewrites_the_first_turn_is_refused(tiny_model: Path, tmp_path: Path, kept: str) -> None:
     """As those do that drop earlier reasoning: the first turn would be trained in one shape and shown in another."""
     rewriting = (
-        "{%- for m in messages -%}<|{{ m['role'] }}|>{{ m['content'] if m['role'] != 'assistant' or loop.last else '(cut)' }}<|end|>{%- endfor -%}"
-        "{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
+        f"{{%- for m in messages -%}}<|{{{{ m['role'] }}}}|>{{{{ m['content'] if m['role'] != 'assistant' or {kept} else '(cut)' }}}}<|end|>"
+        "{%- endfor -%}{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
     )
     folder = changed(tiny_model, tmp_path / "m", rewriting)
     row_of(example(), "raft", load_tokenizer(folder), False)

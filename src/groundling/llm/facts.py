@@ -49,7 +49,9 @@ _KINDS: list[_Kind] = [
     ),
     _Kind(re.compile(rf"(?:{_NUMBER})\s?(?:%|percent|per cent)"), "what percentage", "What percentage"),
     _Kind(
-        re.compile(rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"),
+        re.compile(
+            rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"
+        ),
         "what date",
         "When",
     ),
@@ -65,14 +67,22 @@ _KINDS: list[_Kind] = [
     _Kind(re.compile(r"(?<=[\s(])(?:\"[^\"\n]{2,40}\"|“[^”\n]{2,40}”|'[^'\n]{2,40}'|`[^`\n]{2,40}`)"), "what", "What"),
     _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER})(?= [a-z]{{3,}}s\b)"), "how many", "How many"),
 ]
-_AUXILIARY = re.compile(r"^((?:The |A |An |Each |Every |All |No |Our |Your |Its )?[^,;:(]{2,60}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$", re.S)
+_AUXILIARY = re.compile(
+    r"^((?:The |A |An |Each |Every |All |No |Our |Your |Its )?[^,;:(]{2,60}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$",
+    re.S,
+)
 _PLAIN_VERB = re.compile(
     r"^((?:The |A |An |Each |Every |All |Our |Your )?[^,;:(]{2,60}?) (last|cost|weigh|take|need|require|cover|hold|measure|receive|pay|get|use|work|start|"
     r"end|begin|run|open|close|send|give|keep|offer|allow|contain|apply|become|report|provide|deliver|charge|lead|cost)s? (.*)$",
     re.S,
 )
-_PREPOSITION = re.compile(r"(?:\b(?:at least|up to|no more than|at most|about|around|exactly|only|over|under|less than|more than) )?\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|than|between)\s*(?:the )?$", re.I)  # noqa: E501
-_DEFINITION = re.compile(r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$")
+_PREPOSITION = re.compile(
+    r"(?:\b(?:at least|up to|no more than|at most|about|around|exactly|only|over|under|less than|more than) )?\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|than|between)\s*(?:the )?$",
+    re.I,
+)  # noqa: E501
+_DEFINITION = re.compile(
+    r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$"
+)
 _STOP = set(
     "a an the of to in on at for by with from as and or is are was were be been it its this that these those their they he she his her "
     "will must can may should has have had not no if when which who all any each per than then there into also only such".split()
@@ -111,7 +121,11 @@ def _front(kind: _Kind, span: str, pre: str, post: str) -> str | None:
     unit = re.sub(rf"^(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-]*", "", span, flags=re.I).lower()
     wh = f"How many {unit}" if kind.inside in ("how long", "how many") and unit[:1].isalpha() else kind.front
     if not pre.strip():
-        return f"{wh if kind.inside != 'what date' else 'What date'} {post.strip()}" if re.match(r"\s*(?:is|was|are|were|has|leads?|will)\b", post) else None
+        return (
+            f"{wh if kind.inside != 'what date' else 'What date'} {post.strip()}"
+            if re.match(r"\s*(?:is|was|are|were|has|leads?|will)\b", post)
+            else None
+        )
     held = _PREPOSITION.search(pre)
     before = pre[: held.start()] if held else pre
     if held and wh[:2] in ("Ho", "Wh") and wh not in ("When", "Who"):
@@ -232,4 +246,8 @@ def facts(text: str, title: str = "") -> list[Fact]:
         elif len(sentence) >= 25:
             found += _latin(sentence, title)
     seen: set[str] = set()
-    return [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]
+    return [
+        f
+        for f in found
+        if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))
+    ]

@@ -26,7 +26,9 @@ class Journal:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise MachineError(f"The journal {path} could not be opened ({error}). Move it away, and replies are asked for anew.") from error
+            raise MachineError(
+                f"The journal {path} could not be opened ({error}). Move it away, and replies are asked for anew."
+            ) from error
 
     def get(self, key: str) -> Reply | None:
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()

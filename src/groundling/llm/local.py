@@ -43,13 +43,14 @@ def weights_fingerprint(folder: Path) -> str:
 
 def need_torch() -> None:
     """Raise MachineError with the pip line where the training extra is not installed."""
-    # Read by torch when it first allocates: huge pages for tensors. On two cores training takes half to two thirds of the time with them.
+    # Read by torch when it first allocates: huge pages for tensors, which on a CPU halve the time that page faults take.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
         import torch  # noqa: F401
-        import transformers
+        from transformers.utils import logging
     except ImportError as error:
         raise MachineError(f'A local model needs the extra [train] ({error.name} is missing): pip install "groundling[train]".') from error
+    logging.disable_progress_bar()
 
 
 def device() -> str:
@@ -67,9 +68,13 @@ def load_tokenizer(folder: str | Path) -> Any:
     except (OSError, ValueError) as error:
         raise ModelError(f"The tokenizer of {folder} could not be loaded: {str(error).splitlines()[0]}") from error
     if tokenizer.eos_token_id is None:
-        raise ModelError(f"The tokenizer of {folder} has no end-of-sequence token, so a reply would never end. Set one in tokenizer_config.json.")
+        raise ModelError(
+            f"The tokenizer of {folder} has no end-of-sequence token, so a reply would never end. Set one in tokenizer_config.json."
+        )
     if not tokenizer.chat_template:
-        raise ModelError(f"The tokenizer of {folder} has no chat template. Use an instruction-tuned base, or add chat_template.jinja to its folder.")
+        raise ModelError(
+            f"The tokenizer of {folder} has no chat template. Use an instruction-tuned base, or add chat_template.jinja to its folder."
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"

@@ -29,5 +29,7 @@ def resolve(base: str, relative_to: Path | None = None) -> str:
         return str(path.resolve())
     looks_like_path = base.startswith((".", "/", "~")) or base.count("/") != 1
     if looks_like_path:
-        raise ModelError(f'The base model "{base}" does not exist: {path} is not a folder. Use "nano", a folder, or a hub name such as owner/model.')
+        raise ModelError(
+            f'The base model "{base}" does not exist: {path} is not a folder. Use "nano", a folder, or a hub name such as owner/model.'
+        )
     return base

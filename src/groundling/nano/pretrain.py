@@ -177,7 +177,9 @@ def train(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: P
         if workers.rank:
             continue
         if step % 25 == 0:
-            log.append({"step": step, "tokens": seen, "loss": round(sum(recent) / len(recent), 4), "seconds": round(time.monotonic() - start, 1)})
+            log.append(
+                {"step": step, "tokens": seen, "loss": round(sum(recent) / len(recent), 4), "seconds": round(time.monotonic() - start, 1)}
+            )
             print(json.dumps(log[-1]), flush=True)
         if time.monotonic() - saved > 300:
             save(network, tokenizer, out)

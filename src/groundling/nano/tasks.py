@@ -63,7 +63,9 @@ def conversation(examples: list[Example], fmt: str = "raft") -> list[Message]:
     f = FORMATS[fmt]
     messages: list[Message] = []
     for n, example in enumerate(examples):
-        messages += f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
+        messages += (
+            f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
+        )
         messages += [{"role": "assistant", "content": turn} for turn in f.target(example)]
     return messages
 

@@ -52,7 +52,27 @@ _LEADS = (
 
 
 # Words that lose their capital when something is put before them.
-_SMALL = {"A", "An", "The", "In", "At", "For", "On", "With", "From", "It", "Its", "After", "Before", "To", "By", "As", "Under", "Every", "Each"}
+_SMALL = {
+    "A",
+    "An",
+    "The",
+    "In",
+    "At",
+    "For",
+    "On",
+    "With",
+    "From",
+    "It",
+    "Its",
+    "After",
+    "Before",
+    "To",
+    "By",
+    "As",
+    "Under",
+    "Every",
+    "Each",
+}
 
 
 @cache

@@ -42,7 +42,9 @@ def check_rows(rows: Sequence[Row]) -> None:
         if row.trained == 0:
             raise InputError(f"Example {row.id} has no trained token: its answer is empty. Training would learn nothing from it.")
         if row.trained == len(row.ids):
-            raise InputError(f"In example {row.id} every token is trained, the prompt too. The prompt must not be learnt; check the chat template.")
+            raise InputError(
+                f"In example {row.id} every token is trained, the prompt too. The prompt must not be learnt; check the chat template."
+            )
 
 
 def describe(folder: Path, options: Train, base: str) -> None:

@@ -43,7 +43,7 @@ def _open(path: Path) -> Any:
         from docx.opc.exceptions import OpcError
         from lxml.etree import XMLSyntaxError
     except ImportError as error:
-        raise MachineError(f'{path.name} needs the package python-docx. Install it: pip install python-docx.') from error
+        raise MachineError(f"{path.name} needs the package python-docx. Install it: pip install python-docx.") from error
     from zipfile import BadZipFile, is_zipfile
     from zlib import error as ZlibError
 
