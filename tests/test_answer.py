@@ -31,9 +31,7 @@ class Says:
 
 
 def chunk(name: str, text: str, start: int = 100) -> Chunk:
-    return Chunk(
-        id=name, document=f"d-{name}", path=f"{name}.md", title=name.upper(), text=text, start=start, end=start + len(text), page=3
-    )
+    return Chunk(id=name, document=f"d-{name}", path=f"{name}.md", title=name.upper(), text=text, start=start, end=start + len(text), page=3)
 
 
 CHUNKS = {c.id: c for c in (chunk("a", TEXT), chunk("b", "Other matter."), chunk("c", "Ask Kirsi, or ask Aino."))}
@@ -82,9 +80,7 @@ def test_a_refusal_cites_nothing_whatever_it_writes() -> None:
     assert answer.abstained and answer.citations == []
 
 
-@pytest.mark.parametrize(
-    ("finishes", "worst"), [(["stop", "length"], "length"), (["length", "error"], "error"), (["stop", "stop"], "stop")]
-)
+@pytest.mark.parametrize(("finishes", "worst"), [(["stop", "length"], "length"), (["length", "error"], "error"), (["stop", "stop"], "stop")])
 def test_the_worst_turn_is_the_answer_s_finish(finishes: list[str], worst: str) -> None:
     left = list(finishes)
     [answer] = ask(Says(lambda r: Reply(text="x", finish=left.pop(0))), "Whom?", fmt="two-turn")
@@ -116,9 +112,7 @@ def test_a_quote_that_is_not_verbatim_gets_no_span() -> None:
 
 
 def test_every_cited_passage_is_listed_in_order_and_the_others_are_not() -> None:
-    found = sources(
-        answered([2, 0], Quote(text="Ask Kirsi", passage=0), Quote(text="Preface.", passage=0), Quote(text="Other", passage=1)), CHUNKS
-    )
+    found = sources(answered([2, 0], Quote(text="Ask Kirsi", passage=0), Quote(text="Preface.", passage=0), Quote(text="Other", passage=1)), CHUNKS)
     assert [(s.number, s.quote) for s in found] == [(2, None), (0, "Ask Kirsi"), (0, "Preface.")]
 
 

@@ -50,9 +50,7 @@ def place(tmp_path: Path) -> Path:
         "# Leave\n\nStaff in Finland have 30 days of annual leave. A hotel night may cost at most 140 EUR.\n\n"
         "## Sick leave\n\nA doctor's note is needed after 3 days of absence, and it is sent to HR within 14 days."
     )
-    (tmp_path / "docs" / "scale.txt").write_text(
-        "Katla manual\n\nThe Katla 200 weighs 12 kg in all. Its battery lasts 18 months in normal use."
-    )
+    (tmp_path / "docs" / "scale.txt").write_text("Katla manual\n\nThe Katla 200 weighs 12 kg in all. Its battery lasts 18 months in normal use.")
     return tmp_path
 
 
@@ -61,12 +59,8 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a run that went as far as curate. Tests must not write into it."""
     root = tmp_path_factory.mktemp("curated")
     (root / "docs").mkdir()
-    (root / "docs" / "leave.md").write_text(
-        "# Leave\n\nStaff in Finland have 30 days of annual leave. A hotel night may cost at most 140 EUR."
-    )
-    (root / "docs" / "scale.txt").write_text(
-        "Katla manual\n\nThe Katla 200 weighs 12 kg in all. Its battery lasts 18 months in normal use."
-    )
+    (root / "docs" / "leave.md").write_text("# Leave\n\nStaff in Finland have 30 days of annual leave. A hotel night may cost at most 140 EUR.")
+    (root / "docs" / "scale.txt").write_text("Katla manual\n\nThe Katla 200 weighs 12 kg in all. Its battery lasts 18 months in normal use.")
     told = call("run", "docs", "--out", "run", "--to", "curate", "--set", "chunk.size=400", at=root)
     assert told.code == 0, told
     return root
@@ -110,9 +104,7 @@ def test_a_mistake_is_one_sentence(place: Path, arguments: list[str], words: lis
     assert all(word in told for word in words), told
 
 
-@pytest.mark.parametrize(
-    "arguments", [["run"], ["run", "docs", "--frm", "ingest"], ["rnu", "docs"], ["chat", "docs", "--k", "many"]], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [["run"], ["run", "docs", "--frm", "ingest"], ["rnu", "docs"], ["chat", "docs", "--k", "many"]], ids=" ".join)
 def test_a_command_that_is_not_understood_is_explained(place: Path, arguments: list[str]) -> None:
     told = call(*arguments, at=place)
     assert told.code == 2 and "Usage" in told.err and "Error" in told.err
@@ -238,7 +230,7 @@ def test_status_tells_what_is_done(curated: Path) -> None:
     ("setting", "first", "why"),
     [
         ("chunk.overlap=30", 1, "chunk.overlap: 100 -> 30"),
-        ("synthesize.options.distractors=2", 3, "synthesize.options: {} -> {'distractors': 2}"),
+        ("synthesize.options.distractors=2", 3, "synthesize.options.distractors: 4 -> 2"),
         ("curate.filters=[cited]", 4, "curate.filters: ['cited', 'duplicates', 'leaked'] -> ['cited']"),
         ("seed=7", 0, "seed changed"),
         ("train.rate=0.5", 5, ""),

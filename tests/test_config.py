@@ -156,9 +156,7 @@ def test_every_setting_has_a_default_and_unknown_ones_are_refused(section: type[
 
 
 def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
-    where = {
-        f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")
-    }
+    where = {f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")}
     assert where == {
         "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "serve.host", "serve.port", "config.documents",
     }  # fmt: skip

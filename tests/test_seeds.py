@@ -14,9 +14,7 @@ from groundling.seeds import digest, rng, seed_of
 def test_seeds_are_the_same_in_every_version_and_process() -> None:
     assert seed_of(42, "raft", "unit", 0) == int.from_bytes(bytes.fromhex(digest(42, "raft", "unit", 0, length=16)), "big")
     code = "from groundling.seeds import *; print(seed_of(42, 'raft', 'unit', 0), rng(1, 'a').random())"
-    told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
-    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)})
     assert told.stdout.split() == [str(seed_of(42, "raft", "unit", 0)), str(rng(1, "a").random())], told.stderr
 
 

@@ -48,9 +48,7 @@ def test_a_finished_stage_has_its_files_and_a_record_that_adds_up(tmp_path: Path
     assert counts == {"in": 4, "kept": 2, "dropped": {"too short": 1}, "failed": {"unreadable": 1}}
     assert counts["in"] == counts["kept"] + sum(counts["dropped"].values()) + sum(counts["failed"].values())
     assert (record["fingerprint"], record["settings"], record["inputs"], record["seed"]) == ("f1", {"size": 5}, {"ingest": "x"}, 42)
-    assert (
-        {"groundling", "python"} <= set(record["versions"]) and record["seconds"] >= 0 and record["notes"] == {"realised": {"cited": 0.8}}
-    )
+    assert {"groundling", "python"} <= set(record["versions"]) and record["seconds"] >= 0 and record["notes"] == {"realised": {"cited": 0.8}}
     assert list(space.read("chunk", Question)) == [question(0), question(1)]
     assert lines(space.folder("chunk") / "dropped.jsonl") == [{"reason": "too short", "what": {"id": "a"}}]
     assert lines(space.folder("chunk") / "failed.jsonl") == [{"reason": "unreadable", "what": "b.pdf", "detail": "it ends early"}]
@@ -77,6 +75,14 @@ def test_a_stage_that_stops_in_the_middle_is_not_done(tmp_path: Path) -> None:
         raise InputError("no")
     assert space.record("chunk") is None
     assert names(space.folder("chunk")) == ["failed.jsonl"], "what failed stays for its reader, no half-written data does"
+
+
+def test_work_that_is_done_again_is_not_done_until_it_ends(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    write_one(space, "f1")
+    with pytest.raises(KeyboardInterrupt), space.writing("chunk", "f1", {}, {}, 42):
+        raise KeyboardInterrupt
+    assert space.record("chunk") is None
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from .grounding import Format, Message
+from .grounding import ABSTAIN, Format, Message, language
 from .llm.base import Model, Reply, Request, Verbatim
 from .records import Answer, Chunk, Hit, Passage, Source
 
@@ -41,26 +41,52 @@ class Answerer:
         messages = [*self._prompt(asked.question, asked.passages), *said]
         return Request(messages=messages, max_tokens=max_tokens or self.max_tokens, task="answer", verbatim=rule)
 
-    async def answers(self, asked: Sequence[Asked], max_tokens: int | None = None) -> list[Answer]:
-        """Answers in the order asked. All first turns are sent together, then all second ones where the format has two."""
-        turns: list[list[str]] = [[] for _ in asked]
-        counted: list[list[Reply]] = [[] for _ in asked]
+    async def answers(self, asked: Sequence[Asked], max_tokens: int | None = None, retrieved: bool = False) -> list[Answer]:
+        """Answers in the order asked. All first turns are sent together, then all second ones where the format has two.
+
+        Where passages were `retrieved` and none was found, the model is not asked: nothing could be cited, so the answer is an abstention.
+        Passages that do not fit into the model's context are left out from the end, and counted in the answer.
+        """
+        asking = [n for n, one in enumerate(asked) if one.passages or not retrieved]
+        shown = {n: self._fitting(asked[n], max_tokens) for n in asking}
+        turns: dict[int, list[str]] = {n: [] for n in asking}
+        counted: dict[int, list[Reply]] = {n: [] for n in asking}
         for _ in range(self.format.turns):
-            replies = await self.model.replies([self.request(a, t, max_tokens) for a, t in zip(asked, turns, strict=True)])
-            for n, reply in enumerate(replies):
+            replies = await self.model.replies([self.request(shown[n], turns[n], max_tokens) for n in asking])
+            for n, reply in zip(asking, replies, strict=True):
                 turns[n].append(reply.text)
                 counted[n].append(reply)
-        return [self.read(a, t, c) for a, t, c in zip(asked, turns, counted, strict=True)]
+        found = []
+        for n, one in enumerate(asked):
+            if n in shown:
+                left = len(one.passages) - len(shown[n].passages)
+                found.append(self.read(shown[n], turns[n], counted[n], left))
+            else:
+                found.append(nothing_found(one.question))
+        return found
 
-    def read(self, asked: Asked, turns: list[str], replies: Sequence[Reply] = ()) -> Answer:
+    def _fitting(self, asked: Asked, max_tokens: int | None) -> Asked:
+        """The question with as many of its first passages as the model's context holds, one at least."""
+        fits = getattr(self.model, "fits", None)
+        while fits and len(asked.passages) > 1 and not fits(self.request(asked, (), max_tokens)):
+            asked = asked._replace(passages=asked.passages[:-1])
+        return asked
+
+    def read(self, asked: Asked, turns: list[str], replies: Sequence[Reply] = (), left_out: int = 0) -> Answer:
         """The answer that stands in the reply's turns."""
         reading = self.format.read(turns, asked.passages)
         return Answer(
             question=asked.question, passages=asked.passages, turns=turns, text=reading.text, abstained=reading.abstained,
             quotes=reading.quotes, citations=[] if reading.abstained else reading.citations, invalid=reading.invalid,
             tokens_in=sum(r.tokens_in for r in replies), tokens_out=sum(r.tokens_out for r in replies),
-            finish=_worst([r.finish for r in replies]),
+            finish=_worst([r.finish for r in replies]), left_out=left_out,
         )  # fmt: skip
+
+
+def nothing_found(question: str) -> Answer:
+    """The abstention where search found no passage."""
+    said = ABSTAIN[language(question)]
+    return Answer(question=question, passages=[], turns=[said], text=said, abstained=True, quotes=[], citations=[])
 
 
 def _worst(finishes: Sequence[str]) -> str:

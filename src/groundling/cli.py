@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -15,12 +16,11 @@ app = typer.Typer(
     help="From a folder of documents to a small language model that answers from them, cites them, and says when they do not hold the answer.",
 )  # fmt: skip
 
-PathArgument = Annotated[
-    Path, typer.Argument(help="a folder of documents, a folder with a groundling.yaml, a config file, or a run folder")
-]
+PathArgument = Annotated[Path, typer.Argument(help="a folder of documents, a folder with a groundling.yaml, a config file, or a run folder")]
 RunArgument = Annotated[Path, typer.Argument(help="a run folder")]
 OutOption = Annotated[Optional[Path], typer.Option("--out", help="the run's folder (else runs/NAME)")]  # noqa: UP045
 SetOption = Annotated[list[str], typer.Option("--set", help="override a setting: section.key=value")]
+RedoOption = Annotated[bool, typer.Option("--redo", help="run it again although it is done")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -54,10 +54,10 @@ def run(
 
 
 def _stage(name: str, help_text: str) -> None:
-    def command(path: PathArgument, out: OutOption = None, settings: SetOption = []) -> None:  # noqa: B006
+    def command(path: PathArgument, out: OutOption = None, settings: SetOption = [], redo: RedoOption = False) -> None:  # noqa: B006
         from .pipeline import run_stages
 
-        run_stages(_open(path, out, settings), name, name)
+        run_stages(_open(path, out, settings), name, name, [name] if redo else [])
 
     command.__doc__ = help_text
     app.command(name)(command)
@@ -76,7 +76,7 @@ def evaluate(
     path: Annotated[str, typer.Argument(help="a project or run folder; or a model (`nano`, a folder) with --documents and --questions")],
     documents: Annotated[Optional[Path], typer.Option(help="a folder of documents to evaluate any model on")] = None,  # noqa: UP045
     questions: Annotated[Optional[Path], typer.Option(help="a .jsonl file of questions")] = None,  # noqa: UP045
-    k: Annotated[str, typer.Option(help="settings, for example 0,given,3 (0: without passages)")] = "given,3",
+    k: Annotated[Optional[str], typer.Option(help="settings, for example 0,given,3 (0: without passages); else given,3")] = None,  # noqa: UP045
     json_out: Annotated[Optional[Path], typer.Option("--json", help="write the scores here")] = None,  # noqa: UP045
     out: OutOption = None,
     settings: SetOption = [],  # noqa: B006
@@ -87,8 +87,10 @@ def evaluate(
     if documents is not None:
         if questions is None:
             raise ConfigError("--documents needs --questions FILE.jsonl, so that there is something to ask.")
-        commands.evaluate_model(commands.Bare(path, documents, questions, k, settings), json_out, say)
+        commands.evaluate_model(commands.Bare(path, documents, questions, k or "given,3", settings), json_out, say)
     else:
+        if questions is not None or k is not None:
+            raise ConfigError("--questions and --k go with --documents. For a run, use --set evaluate.questions=FILE and --set evaluate.k=[0,3].")
         from .pipeline import run_stages
 
         opened = _open(Path(path), out, settings)
@@ -151,9 +153,7 @@ def serve(
 
 
 @app.command()
-def predict(
-    path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False
-) -> None:
+def predict(path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False) -> None:
     """One answer."""
     from . import commands
 
@@ -197,6 +197,7 @@ def nano() -> None:
     say((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"))
 
 
+_ABOUT_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 # typer carries its own copy of click; its errors of usage (unknown option, missing argument) share this base.
 _USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -213,6 +214,14 @@ def main() -> None:
     except GroundlingError as error:
         print(f"groundling: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _ABOUT_THE_DISK:
+            raise
+        print(
+            f"groundling: {error.filename or 'A file'} could not be written ({error.strerror}). Free some space or use another --out.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except _USAGE as error:
         error.show()
         sys.exit(2)

@@ -56,7 +56,8 @@ def score_table(scores: list[dict[str, Any]]) -> str:
 def _cell(score: dict[str, Any] | None) -> str:
     if not score or score["value"] is None:
         return "-"
-    return f"{score['value']:.0%} [{score['low']:.0%}, {score['high']:.0%}]"
+    span = "" if score["low"] is None else f" [{score['low']:.0%}, {score['high']:.0%}]"
+    return f"{score['value']:.0%}{span}"
 
 
 def show_answers(run: Run) -> None:
@@ -68,6 +69,7 @@ def show_answers(run: Run) -> None:
 
     asked = service(run)
     console = Console()
+    run.say("\nFour of its questions, chosen to show citing and abstaining (all are in the report):")
     for question in _to_show(run):
         told = asyncio.run(ask(asked, question))
         console.print(f"\n? {question}", markup=False, highlight=False)
@@ -153,12 +155,15 @@ def evaluate_model(bare: Bare, json_out: Path | None, say: Say) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config.load(bare.documents, settings), Workspace(Path(folder)), say)
         pipeline.run_stages(run, "ingest", "index")
-        trained = (Path(bare.model) / "run.json").is_file()
-        model = tuned(open_run(Path(bare.model), None, [], say)) if trained else Local(resolve(bare.model), name=bare.model)
+        if (Path(bare.model) / "run.json").is_file():
+            other = open_run(Path(bare.model), None, [], say)
+            model, taught = tuned(other), other.space.described()["format"]
+        else:
+            model, taught = Local(resolve(bare.model), name=bare.model), run.config.train.format
         books = Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=None)
         plan = Plan(
             options=run.config.evaluate, seed=run.config.seed, questions=run.questions, books=books,
-            models=[Contestant(Path(bare.model).name, model, grounding.FORMATS[run.config.train.format])],
+            models=[Contestant(Path(bare.model).name, model, grounding.FORMATS[taught])],
         )  # fmt: skip
         with run.space.writing("evaluate", "bare", {}, {}, run.config.seed) as out:
             asyncio.run(evaluate(plan, out))
@@ -173,11 +178,7 @@ def status(run: Run, as_json: bool) -> None:
     """Each stage as done, stale (which setting changed) or missing."""
     found = pipeline.states(run)
     if as_json:
-        run.say(
-            json.dumps(
-                [{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1
-            )
-        )
+        run.say(json.dumps([{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1))
         return
     for s in found:
         detail = s.why if s.state == "stale" else f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else ""
@@ -190,9 +191,7 @@ def trace(run: Run, identity: str, as_json: bool) -> None:
         raise InputError(f"{run.space.root} has no chunks yet, so no id can be followed. Run `groundling run` on its project first.")
     found = _trace(run, identity)
     if not any(found.values()):
-        raise InputError(
-            f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.'
-        )
+        raise InputError(f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.')
     if as_json:
         run.say(json.dumps(found, ensure_ascii=False, indent=1))
         return

@@ -6,7 +6,7 @@ Fields marked `where` in their metadata say where or how fast something runs. Th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,9 +32,7 @@ class Ingest(Section):
     include: list[str] = Field(["**/*"], description="which files of the folder are read, as glob patterns")
     exclude: list[str] = Field([], description="which of those are left out")
     max_file_mb: float = Field(200, gt=0, description="a larger file is counted as failed")
-    max_failed: float = Field(
-        0.5, ge=0, le=1, description="the stage stops where a larger share of the files fails", json_schema_extra=WHERE
-    )
+    max_failed: float = Field(0.5, ge=0, le=1, description="the stage stops where a larger share of the files fails", json_schema_extra=WHERE)
 
 
 class Chunk(Section):
@@ -87,22 +85,16 @@ class Evaluate(Section):
     """A model to scores."""
 
     questions: str = Field("", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples")
-    k: list[int] = Field([1, 3, 5], description="how many retrieved passages the models are given")
+    k: list[Annotated[int, Field(ge=1)]] = Field([1, 3, 5], description="how many retrieved passages the models are given")
     without: bool = Field(True, description="also ask without any passage (setting `none`)")
     given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
-    metrics: list[str] = Field(
-        ["correct", "exact_match", "f1", "rouge_l", "refusal_rate", "precision_answered", "citation_precision", "citation_recall", "citation_f1",
-         "abstain_recall", "false_refusal_rate"], description="see `groundling list metrics`")  # fmt: skip
+    metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all")
     compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
-    prompt_trials: int = Field(
-        40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions"
-    )
+    prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
     limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
     batch: int = Field(64, ge=1, description="questions answered, and saved, together")
     max_tokens: int = Field(128, ge=8, description="longest reply")
-    max_failed: float = Field(
-        0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE
-    )
+    max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
 
 
 class Serve(Section):
@@ -231,6 +223,4 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
     documents = (base / config.documents).resolve()
     if not documents.is_dir():
         raise ConfigError(f"{file}: documents = {config.documents!r}: {documents} is not a folder.")
-    return Project(
-        config=config, name=config.name or base.resolve().name, base=base, documents=documents, file=file if file.is_file() else None
-    )
+    return Project(config=config, name=config.name or base.resolve().name, base=base, documents=documents, file=file if file.is_file() else None)

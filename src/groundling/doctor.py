@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from . import config, registry
 from .errors import GroundlingError
+from .verify import plugins
 
 EXTRAS = {
     "train": ["torch", "transformers", "trl", "peft", "datasets", "accelerate"],
@@ -40,7 +41,7 @@ def machine() -> list[Check]:
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
         says = f'missing {", ".join(missing)}: pip install "groundling[{extra}]"' if missing else "installed"
-        found.append(Check(f"extra [{extra}]", not missing, says, needed=False))
+        found.append(Check(f"extra [{extra}]", not missing, says, needed=extra == "train"))
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     found.append(Check("disk", free > 1, f"{free:.1f} GB free here" + ("" if free > 1 else ": at least 1 GB is needed")))
     found.append(Check("memory", _memory() > 3, f"{_memory():.1f} GB"))
@@ -60,14 +61,7 @@ def project(path: Path) -> list[Check]:
         return [Check("config", False, str(error))]
     found = [Check("config", True, str(opened.file or "all defaults"))]
     c = opened.config
-    named = [
-        ("splitter", c.chunk.splitter),
-        ("retriever", c.index.retriever),
-        ("recipe", c.synthesize.recipe),
-        ("objective", c.train.objective),
-    ]
-    named += [("filter", f) for f in c.curate.filters] + [("metric", m) for m in c.evaluate.metrics]
-    for kind, name in named:
+    for kind, name in plugins(c):
         if name not in registry.names(kind):
             found.append(Check(kind, False, f'there is no {kind} "{name}".{registry.nearest(name, registry.names(kind))}'))
     count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith("."))
@@ -78,10 +72,16 @@ def project(path: Path) -> list[Check]:
         _said("base model", lambda: _base(opened)),
         _said("teacher", lambda: _teacher(c)),
     ]
-    with socket.socket() as probe:
-        taken = c.serve.port and probe.connect_ex((c.serve.host, c.serve.port)) == 0
-    found.append(Check("port", not taken, f"{c.serve.port} is {'in use: choose another with --port' if taken else 'free'}", needed=False))
-    return found
+    return [*found, _port(c.serve.host, c.serve.port)]
+
+
+def _port(host: str, port: int) -> Check:
+    try:
+        with socket.socket() as probe:
+            taken = port and probe.connect_ex((host, port)) == 0
+    except OSError as error:
+        return Check("port", False, f"serve.host {host} is no address of this machine ({error.strerror})", needed=False)
+    return Check("port", not taken, f"{port} is {'in use: choose another with --port' if taken else 'free'}", needed=False)
 
 
 def _said(what: str, look) -> Check:  # noqa: ANN001
@@ -99,12 +99,15 @@ def _options(c: config.Config) -> str:
 
 
 def _questions(opened: config.Project) -> str:
+    from .evaluate import cases
     from .records import Question
     from .workspace import read_lines
 
     if opened.questions is None:
         return "no file of questions; held-out examples of the teacher will be asked"
-    return f"{sum(1 for _ in read_lines(opened.questions, Question))} in {opened.questions}"
+    found = list(read_lines(opened.questions, Question))
+    cases.check(found)
+    return f"{len(found)} in {opened.questions}"
 
 
 def _base(opened: config.Project) -> str:

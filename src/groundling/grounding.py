@@ -146,9 +146,7 @@ class TwoTurn:
     )
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
-        documents = json.dumps(
-            [{"doc_id": n, "title": p.title or None, "content": p.text} for n, p in enumerate(passages)], ensure_ascii=False
-        )
+        documents = json.dumps([{"doc_id": n, "title": p.title or None, "content": p.text} for n, p in enumerate(passages)], ensure_ascii=False)
         system = {"role": "system", "content": self.system}
         if documents_role:
             return [system, {"role": "documents", "content": documents}, {"role": "user", "content": question}]

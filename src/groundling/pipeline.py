@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import grounding
+from . import grounding, registry
 from .errors import ConfigError, InputError, StaleError
 from .records import Example, Question
 from .runs import Run, tuned, write_config
+from .seeds import digest
+from .verify import verify
 from .workspace import Output, fingerprint, first_different
 
 
@@ -148,6 +150,8 @@ STAGES: list[Stage] = [
     Stage("evaluate", ("ingest", "chunk", "index", "curate", "train"), _evaluate),
 ]
 NAMES = [stage.name for stage in STAGES]
+# Raised by whoever changes what a stage makes of the same inputs and settings: what an older version made is stale then.
+VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 1, "curate": 1, "train": 1, "evaluate": 1}
 
 
 def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
@@ -155,9 +159,15 @@ def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
     own = getattr(run.config, stage.name).identity()
     if stage.name in ("synthesize", "curate", "evaluate"):
         own["held_out"] = run.config.held_out
+    if stage.name == "synthesize":
+        from .llm.open import teacher
+        from .synthesize import options_of
+
+        own["options"] = options_of(registry.load("recipe", own["recipe"]), own["options"]).model_dump(mode="json")
+        own["teacher"] = teacher(own["teacher"]).fingerprint
     if stage.name == "train":
         own["format_fingerprint"] = grounding.fingerprint(run.config.train.format)
-    return own
+    return own | {"version": VERSIONS[stage.name]}
 
 
 def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]:
@@ -168,19 +178,13 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
 
         found["files"] = census(run.project.documents, run.config.ingest, run.space.root)
     if stage.name in ("curate", "evaluate") and (path := run.project.questions):
-        found["questions"] = _hash(path.read_bytes())
+        found["questions"] = digest(path.read_text("utf-8", errors="replace"), length=16)
     if stage.name == "train":
         from .llm.local import weights_fingerprint
 
         base = run.base()
         found["base"] = weights_fingerprint(Path(base)) if Path(base).is_dir() else base
     return found
-
-
-def _hash(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def states(run: Run) -> list[State]:
@@ -197,10 +201,16 @@ def states(run: Run) -> list[State]:
             found.append(State(stage.name, "done", record=record))
         else:
             why = [f"{stage.name}.{line}" for line in first_different(record["settings"], settings)]
-            why += [f"{name} changed" for name in sources if record["inputs"].get(name) != sources[name]]
+            why += [f"{name} changed" for name in {**record["inputs"], **sources} if record["inputs"].get(name) != sources.get(name)]
             why += ["seed changed"] if record["seed"] != run.config.seed else []
             found.append(State(stage.name, "stale", "; ".join(why) or "made by another version", record))
     return found
+
+
+def _something_to_ask(run: Run) -> None:
+    """Where nobody wrote questions, there must be held-out examples: found out before training, not after."""
+    if not run.questions:
+        _from_held_out(run, run.space.read("curate", Example))
 
 
 def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Iterable[str] = ()) -> None:
@@ -214,29 +224,39 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
     wanted = NAMES[NAMES.index(first) : NAMES.index(last) + 1]
     if not wanted:
         raise ConfigError(f"--from {first} comes after --to {last}. The stages in order: {', '.join(NAMES)}.")
+    verify(run, training="train" in wanted, evaluating="evaluate" in wanted)
     with run.space.lock():
         found = {state.name: state for state in states(run)}
         for stage in STAGES:
+            _refuse_stale_input(stage, wanted, found)
             if stage.name in wanted and stage.dear and found[stage.name].state == "stale" and stage.name not in redo:
                 raise StaleError(
                     f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away. "
                     f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
         write_config(run)
+        for name in redo:
+            run.space.clear(name)
         for stage in (s for s in STAGES if s.name in wanted):
             _refuse_missing(run, stage)
+            if stage.name == "train" and "evaluate" in wanted:
+                _something_to_ask(run)
             if found[stage.name].state == "done" and stage.name not in redo:
                 run.say(f"{stage.name}: done before")
             else:
                 _run_one(run, stage)
 
 
+def _refuse_stale_input(stage: Stage, wanted: list[str], found: dict[str, State]) -> None:
+    for name in stage.reads if stage.name in wanted else ():
+        if name not in wanted and found[name].state == "stale":
+            raise StaleError(f"{stage.name} would read the output of {name}, which is stale ({found[name].why}). Start earlier: --from {name}.")
+
+
 def _refuse_missing(run: Run, stage: Stage) -> None:
     for name in stage.reads:
         if run.space.record(name) is None:
-            raise InputError(
-                f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage."
-            )
+            raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage.")
 
 
 def _run_one(run: Run, stage: Stage) -> None:
@@ -263,12 +283,10 @@ def summary(name: str, record: dict[str, Any]) -> str:
     def reasons(found: dict[str, int]) -> str:
         return f"{sum(found.values())}" + (f" ({', '.join(f'{r} {n}' for r, n in found.items())})" if found else "")
 
-    text = (
-        f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
-    )
+    text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
     notes = record["notes"]
     if "realised" in notes:
         text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())
-    if name == "train" and notes.get("tokens"):
+    if name == "train" and notes.get("log"):
         text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
     return text

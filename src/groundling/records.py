@@ -127,7 +127,10 @@ class Source(Record):
 
 
 class Answer(Record):
-    """What came of one question: the reply and what was read out of it. `finish` is `stop`, `length` (cut) or `error` (no reply)."""
+    """What came of one question: the reply and what was read out of it. `finish` is `stop`, `length` (cut) or `error` (no reply).
+
+    `left_out` counts passages that did not fit into the model's context and were not shown.
+    """
 
     question: str
     passages: list[Passage]
@@ -140,6 +143,7 @@ class Answer(Record):
     tokens_in: int = 0
     tokens_out: int = 0
     finish: str = "stop"
+    left_out: int = 0
 
 
 class Score(Record):

@@ -68,9 +68,22 @@ class Run:
 
         return resolve(self.config.train.base, self.project.base)
 
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """The documents that are never trained on, chosen by the hash of their ids.
+
+        Whether one is does not depend on the others, but for this: of two or more, at least one is on each side.
+        """
+        rank = {d: rng(self.config.seed, "split", d).random() for d in self.documents}
+        found = {d for d, r in rank.items() if r < self.config.held_out}
+        if len(rank) > 1 and self.config.held_out > 0:
+            found = found or {min(rank, key=rank.__getitem__)}
+            found -= {max(rank, key=rank.__getitem__)} if len(found) == len(rank) else set()
+        return frozenset(found)
+
     def split_of(self, document: str) -> Split:
-        """The side of the split that a document is on. It depends on the document's id and the seed, not on the other documents."""
-        return "held_out" if rng(self.config.seed, "split", document).random() < self.config.held_out else "train"
+        """The side of the split that a document is on."""
+        return "held_out" if document in self.held_out else "train"
 
 
 def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run:
@@ -89,7 +102,8 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
 
 def tuned(run: Run) -> Local:
     """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
-    from .llm.local import Local
+    from .llm.local import Local, weights_fingerprint
+    from .llm.open import resolve
     from .train import template_hash
 
     folder = run.space.folder("train")
@@ -102,7 +116,14 @@ def tuned(run: Run) -> Local:
             f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
             "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
         )
-    return Local(run.base(), adapter=folder, name="tuned")
+    base = resolve(described["base"], run.project.base)
+    found = weights_fingerprint(Path(base)) if Path(base).is_dir() else base
+    if found != described["base_fingerprint"]:
+        raise ModelError(
+            f"The adapter in {folder} was trained on other weights of {described['base']} than are there now ({described['base_fingerprint']}, now "
+            f"{found}). Together they would answer nonsense. Put the old weights back, or train again: groundling run … --redo train."
+        )
+    return Local(base, adapter=folder, name="tuned")
 
 
 def service(run: Run, **changes: Any) -> Service:

@@ -50,9 +50,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise MachineError(
-            f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again."
-        ) from error
+        raise MachineError(f"{path} could not be written ({error.strerror}). Free some space or choose another --out, and run again.") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -66,7 +64,7 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
             if line.strip():
                 try:
                     yield from_line(line, kind)
-                except (msgspec.ValidationError, msgspec.DecodeError) as error:
+                except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
                     raise InputError(f"{path}, line {number}: {error}.") from error
 
 
@@ -180,7 +178,10 @@ class Workspace:
         """Keep a second run off this folder. Released by the system when the process ends, however it ends."""
         import fcntl
 
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(f"{self.root} could not be made ({error.strerror}). Choose another folder with --out.") from error
         with (self.root / ".lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,8 +228,11 @@ def fingerprint(stage: str, settings: dict[str, Any], inputs: dict[str, str], se
     return digest(stage, json.dumps(settings, sort_keys=True, ensure_ascii=False), json.dumps(inputs, sort_keys=True), seed, length=16)
 
 
-def first_different(old: dict[str, Any], new: dict[str, Any]) -> Iterable[str]:
-    """The settings whose values differ, as `key: old -> new`."""
+def first_different(old: dict[str, Any], new: dict[str, Any], at: str = "") -> Iterable[str]:
+    """The settings whose values differ, as `key: old -> new`; sections within are gone into."""
     for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            yield f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from first_different(before, after, f"{at}{key}.")
+        elif before != after:
+            yield f"{at}{key}: {before!r} -> {after!r}"

@@ -34,9 +34,7 @@ def abstaining(**changes) -> Example:
     return example(**{"oracle": None, "support": "abstain", "quotes": [], "answer": "Not in the documents."} | changes)
 
 
-def run(
-    tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None
-) -> tuple[list[Example], Output]:
+def run(tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None) -> tuple[list[Example], Output]:
     out = Output(tmp_path)
     try:
         curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)

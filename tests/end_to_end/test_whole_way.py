@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from .conftest import groundling, start
 
 FOLDERS = ["1-documents", "2-chunks", "3-index", "4-examples", "5-curated", "6-model", "7-scores"]
@@ -87,7 +85,6 @@ def _rows(run: Path) -> int:
         return 0
 
 
-@pytest.mark.slow
 def test_killed_at_any_point_the_same_command_ends_with_the_same_artefacts(project: Path, tmp_path: Path) -> None:
     calm, torn = tmp_path / "calm", tmp_path / "torn"
     assert groundling("run", project, "--out", calm).returncode == 0

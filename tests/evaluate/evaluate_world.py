@@ -23,9 +23,7 @@ def sentences(document: Document) -> list[Chunk]:
         start = document.text.index(sentence, at)
         at = start + len(sentence)
         found.append(
-            Chunk(
-                id=f"{document.id}-{n}", document=document.id, path=document.path, title=document.title, text=sentence, start=start, end=at
-            )
+            Chunk(id=f"{document.id}-{n}", document=document.id, path=document.path, title=document.title, text=sentence, start=start, end=at)
         )
     return found
 

@@ -32,9 +32,7 @@ def data(tmp_path_factory):
     models = [run.Contestant("base", Oracle("b", known=("days of leave",)), FORMATS["raft"], trial=True)]
     models += [run.Contestant("tuned", Oracle("t", known=("days of leave", "daily rate")), FORMATS["raft"])]
     out = Output(folder)
-    plan = run.Plan(
-        Evaluate(k=[1, 3]), 1, QUESTIONS, Books(DOCUMENTS, CHUNKS, search, frozenset({"d-leave"})), models, [example("e", "cited")]
-    )
+    plan = run.Plan(Evaluate(k=[1, 3]), 1, QUESTIONS, Books(DOCUMENTS, CHUNKS, search, frozenset({"d-leave"})), models, [example("e", "cited")])
     scores = asyncio.run(run.evaluate(plan, out))
     out.close()
     return ReportData(

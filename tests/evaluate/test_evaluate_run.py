@@ -64,9 +64,7 @@ def test_rows_say_what_happened(tmp_path):
     go(plan(), tmp_path)
     rows = list(read_lines(tmp_path / "data.jsonl", Row))
     row = next(r for r in rows if (r.model, r.setting, r.id) == ("tuned", "k=2", "q2"))
-    assert (
-        row.correct and row.citations == [0] == row.relevant and row.quotes[0].text == "The daily rate is 40 euros." and row.seen is False
-    )
+    assert row.correct and row.citations == [0] == row.relevant and row.quotes[0].text == "The daily rate is 40 euros." and row.seen is False
     assert row.scores["citation_precision"] == [1, 1] and row.scores["abstain_recall"] is None and len(row.passages) == 2
     assert [r.id for r in rows if (r.model, r.setting) == ("base", "k=1")] == [q.id for q in QUESTIONS]
 

@@ -24,10 +24,7 @@ OPTIONS = config.Index()
 
 
 def chunks(texts=TEXTS) -> list[Chunk]:
-    return [
-        Chunk(id=f"{n:012d}", document="d", path="d.md", title=title, text=text, start=0, end=len(text))
-        for n, (title, text) in enumerate(texts)
-    ]
+    return [Chunk(id=f"{n:012d}", document="d", path="d.md", title=title, text=text, start=0, end=len(text)) for n, (title, text) in enumerate(texts)]
 
 
 @pytest.fixture

@@ -64,9 +64,7 @@ def test_a_run_folder_among_the_documents_is_not_read(root):
     assert out.kept == 1
 
 
-@pytest.mark.parametrize(
-    "name", ["with space.txt", 'it\'s "quoted".txt', "работа.txt", "販売店様へ.txt", "Ünï—cödé.txt", "back\\slash.txt"]
-)
+@pytest.mark.parametrize("name", ["with space.txt", 'it\'s "quoted".txt', "работа.txt", "販売店様へ.txt", "Ünï—cödé.txt", "back\\slash.txt"])
 def test_names_of_all_kinds(root, read, name):
     (root / name).write_text(GOOD)
     assert read().documents[0].path == name

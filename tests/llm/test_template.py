@@ -57,9 +57,7 @@ def test_table_cells_are_asked_for_by_their_row_and_column() -> None:
 
 def test_japanese_and_russian_are_asked_in_place() -> None:
     assert found("正社員には毎年20日間の有給休暇が与えられます。") == {"20日間": "正社員には毎年何日間の有給休暇が与えられますか？"}
-    assert found("Гарантия на весы действует 3 года со дня покупки.") == {
-        "3 года": "Гарантия на весы действует сколько года со дня покупки?"
-    }
+    assert found("Гарантия на весы действует 3 года со дня покупки.") == {"3 года": "Гарантия на весы действует сколько года со дня покупки?"}
 
 
 def test_sentences_do_not_end_at_an_abbreviation() -> None:

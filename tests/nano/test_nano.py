@@ -100,6 +100,4 @@ def test_the_loss_counts_answer_tokens_only() -> None:
     logits = network(input_ids=batch.ids).logits[:, :-1]
     at = batch.weight[:, 1:] > 0
     by_hand = torch.nn.functional.cross_entropy(logits[at], batch.ids[:, 1:][at])
-    assert float(loss.detach()) == pytest.approx(float(by_hand.detach()), rel=1e-4) and plain == pytest.approx(
-        float(loss.detach()), rel=1e-4
-    )
+    assert float(loss.detach()) == pytest.approx(float(by_hand.detach()), rel=1e-4) and plain == pytest.approx(float(loss.detach()), rel=1e-4)

@@ -64,9 +64,7 @@ def make_service(script: dict[str, str | Exception], delay: float = 0.0, **optio
     hits = [Hit(chunk=c, score=3.0 - n) for n, c in enumerate(all_chunks)]
     answerer = Answerer(Scripted(script, delay), FORMATS["raft"])
     settings = Serve(port=0, **options)
-    return Service(
-        "handbook", answerer, lambda q, k: [] if "nothing" in q else hits[:k], {c.id: c for c in all_chunks}, documents.get, settings
-    )
+    return Service("handbook", answerer, lambda q, k: [] if "nothing" in q else hits[:k], {c.id: c for c in all_chunks}, documents.get, settings)
 
 
 class Heard(NamedTuple):

@@ -67,9 +67,7 @@ def test_the_page_runs_only_its_own_script_and_reaches_only_its_server(serving):
         assert way not in page.text, way
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "10.0.0.1"]
-)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "10.0.0.1"])
 def test_a_foreign_host_is_refused(serving, host):
     service = make_service({"leave": CITED})
     client = serving(service)
@@ -128,9 +126,7 @@ def test_ctrl_c_ends_the_server_cleanly():
         "from serve_help import make_service; from groundling.serve.server import run\n"
         "run(make_service({})); print('after')"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, __file__.rsplit("/", 1)[0]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code, __file__.rsplit("/", 1)[0]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = [process.stdout.readline() for _ in range(3)]
     assert "handbook answers at http://127.0.0.1:" in lines[0] and lines[1].startswith("curl ")
     port = int(lines[0].rsplit(":", 1)[1].strip("/\n"))

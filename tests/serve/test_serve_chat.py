@@ -28,9 +28,7 @@ def source(number: int, **more) -> Source:
 
 
 def made(text: str = "25 days", **more) -> Answer:
-    return Answer(
-        **{"question": "q", "passages": [], "turns": [text], "text": text, "abstained": False, "quotes": [], "citations": [0], **more}
-    )
+    return Answer(**{"question": "q", "passages": [], "turns": [text], "text": text, "abstained": False, "quotes": [], "citations": [0], **more})
 
 
 def test_plain_where_it_is_no_terminal():

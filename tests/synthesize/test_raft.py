@@ -230,12 +230,7 @@ def test_hard_distractors_are_those_that_search_finds(tmp_path: Path) -> None:
     easy, _ = made(tmp_path, chunks, hard=0.0, distractors=2, vary=False, oracle_probability=1.0)
 
     def likeness(examples: list[Example]) -> float:
-        pairs = [
-            (set(e.question.lower().split()), set(p.text.lower().split()))
-            for e in examples
-            for n, p in enumerate(e.passages)
-            if n != e.oracle
-        ]
+        pairs = [(set(e.question.lower().split()), set(p.text.lower().split())) for e in examples for n, p in enumerate(e.passages) if n != e.oracle]
         return sum(len(q & p) / len(q) for q, p in pairs) / len(pairs)
 
     assert likeness(hard) > 1.3 * likeness(easy)
@@ -277,18 +272,14 @@ def test_a_question_is_kept_whole(tmp_path: Path, question: str) -> None:
 
 
 def test_a_quote_that_is_not_verbatim_is_dropped_and_kept_for_its_reader(tmp_path: Path) -> None:
-    examples, out = from_teacher(
-        tmp_path, {"questions": ["How many?"]}, {"quote": "It has eight billion parameters.", "answer": "8 billion"}
-    )
+    examples, out = from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "It has eight billion parameters.", "answer": "8 billion"})
     assert examples == [] and out.dropped == {"quote not verbatim in the passage": 1}
     assert "eight billion" in (tmp_path / "dropped.jsonl").read_text() and "How many?" in (tmp_path / "dropped.jsonl").read_text()
 
 
 def test_an_answer_without_a_quote_is_dropped_and_one_without_an_answer_too(tmp_path: Path) -> None:
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": "8 billion"})[1].dropped.total() == 1
-    assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": ""})[1].dropped == {
-        "the teacher found no answer": 1
-    }
+    assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": ""})[1].dropped == {"the teacher found no answer": 1}
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, "no json")[1].dropped == {"the teacher found no answer": 1}
 
 

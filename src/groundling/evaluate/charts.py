@@ -56,9 +56,7 @@ def _svg(figure: Any, title: str) -> str:
         svg = svg.replace(colour, name)
     svg = re.sub(r"font: ([\d.]+px) inherit", r"font-size: \1", svg)
     label = html.escape(title, quote=True)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg ', lambda m: f'<svg role="img" aria-label="{label}" {_kept(m)}', svg, count=1
-    )
+    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg ', lambda m: f'<svg role="img" aria-label="{label}" {_kept(m)}', svg, count=1)
 
 
 def _kept(found: re.Match[str]) -> str:

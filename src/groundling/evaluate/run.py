@@ -59,7 +59,7 @@ async def _asked(answerer: Answerer, asked: Sequence[Case], batch: int, tick: Ca
     found: list[Replied] = []
     for start in range(0, len(asked), batch):
         group = asked[start : start + batch]
-        for case, answer in zip(group, await answerer.answers([c.asked for c in group]), strict=True):
+        for case, answer in zip(group, await answerer.answers([c.asked for c in group], retrieved=group[0].setting.startswith("k=")), strict=True):
             found.append(Replied(case, None if answer.finish == "error" else answer, answer.finish == "length"))
         tick(len(group))
     return found
@@ -167,6 +167,7 @@ def _notes(plan: Plan, built: cases.Built, answered: dict[str, dict[str, list[Re
         "headline": {"setting": cases.middle(plan.options), "metric": scoring.HEADLINE},
         "questions": dict(kinds) | {"left out by limit": len(plan.questions) - len(asked)},
         "gold": built.gold,
+        "passages_left_out": sum(r.answer.left_out for _, r in every if r.answer),
         "cut_at_max_tokens": dict(Counter(label for label, r in every if r.cut)),
     }  # fmt: skip
 

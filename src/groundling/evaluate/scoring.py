@@ -103,8 +103,8 @@ class Metric(NamedTuple):
 
 
 def metrics(names: Sequence[str]) -> list[Metric]:
-    """The metrics of these names, the headline first and each once. Raises ConfigError for an unknown one."""
-    return [Metric(name, registry.load("metric", name)) for name in dict.fromkeys([HEADLINE, *names])]
+    """The metrics of these names (none: all there are), the headline first and each once. Raises ConfigError for an unknown one."""
+    return [Metric(name, registry.load("metric", name)) for name in dict.fromkeys([HEADLINE, *(names or registry.names("metric"))])]
 
 
 def _empty(case: Case) -> Answer:

@@ -49,9 +49,7 @@ _KINDS: list[_Kind] = [
     ),
     _Kind(re.compile(rf"(?:{_NUMBER})\s?(?:%|percent|per cent)"), "what percentage", "What percentage"),
     _Kind(
-        re.compile(
-            rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"
-        ),
+        re.compile(rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"),
         "what date",
         "When",
     ),
@@ -246,8 +244,4 @@ def facts(text: str, title: str = "") -> list[Fact]:
         elif len(sentence) >= 25:
             found += _latin(sentence, title)
     seen: set[str] = set()
-    return [
-        f
-        for f in found
-        if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))
-    ]
+    return [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]

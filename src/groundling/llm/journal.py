@@ -26,9 +26,7 @@ class Journal:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise MachineError(
-                f"The journal {path} could not be opened ({error}). Move it away, and replies are asked for anew."
-            ) from error
+            raise MachineError(f"The journal {path} could not be opened ({error}). Move it away, and replies are asked for anew.") from error
 
     def get(self, key: str) -> Reply | None:
         row = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
@@ -56,6 +54,7 @@ class Journaled:
     def __init__(self, model: Model, journal: Journal) -> None:
         self.inner, self.journal = model, journal
         self.name, self.fingerprint, self.documents_role = model.name, model.fingerprint, model.documents_role
+        self.fits = getattr(model, "fits", None)
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
         """Stored replies where there are any; the rest are asked for together and stored together."""

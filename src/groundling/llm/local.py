@@ -19,6 +19,7 @@ from .verbatim import KeepVerbatim, Table, table
 if TYPE_CHECKING:
     import torch
 
+VERSION = 1  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
 _PROBE = "zxq documents probe"
 MAX_ROWS, MAX_TOKENS = 64, 48 * 1024  # of one batch of replies; the tokens count padding and the longest reply
 
@@ -68,13 +69,9 @@ def load_tokenizer(folder: str | Path) -> Any:
     except (OSError, ValueError) as error:
         raise ModelError(f"The tokenizer of {folder} could not be loaded: {str(error).splitlines()[0]}") from error
     if tokenizer.eos_token_id is None:
-        raise ModelError(
-            f"The tokenizer of {folder} has no end-of-sequence token, so a reply would never end. Set one in tokenizer_config.json."
-        )
+        raise ModelError(f"The tokenizer of {folder} has no end-of-sequence token, so a reply would never end. Set one in tokenizer_config.json.")
     if not tokenizer.chat_template:
-        raise ModelError(
-            f"The tokenizer of {folder} has no chat template. Use an instruction-tuned base, or add chat_template.jinja to its folder."
-        )
+        raise ModelError(f"The tokenizer of {folder} has no chat template. Use an instruction-tuned base, or add chat_template.jinja to its folder.")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
@@ -143,7 +140,7 @@ class Local:
         self.tokenizer = load_tokenizer(adapter or folder)
         self.documents_role = accepts_documents(self.tokenizer)
         parts = [weights_fingerprint(Path(p)) if Path(p).is_dir() else str(p) for p in (folder, adapter) if p]
-        self.fingerprint = "local/" + "+".join(parts)
+        self.fingerprint = f"local/{VERSION}/{device()}/" + "+".join(parts)
         self._lock = threading.Lock()
 
     @cached_property
@@ -170,13 +167,20 @@ class Local:
     def encode(self, messages: list[dict[str, str]]) -> list[int]:
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
 
+    def fits(self, request: Request) -> bool:
+        """Whether a request and its longest reply fit into the model's context."""
+        return len(self.encode(request.messages)) + request.max_tokens <= self._limit()
+
+    def _limit(self) -> int:
+        return getattr(self.network.config, "max_position_embeddings", None) or 1 << 30
+
     def _generate(self, prompts: list[list[int]], requests: list[Request]) -> list[Reply]:
         import torch
         from transformers import LogitsProcessorList
 
         request = requests[0]
         longest = max(len(p) for p in prompts)
-        limit = getattr(self.network.config, "max_position_embeddings", None) or longest + request.max_tokens
+        limit = self._limit()
         if longest + request.max_tokens > limit:
             raise ModelError(
                 f"A prompt of {longest} tokens and a reply of {request.max_tokens} do not fit into the {limit} tokens of {self.name}. "

@@ -27,9 +27,9 @@ def resolve(base: str, relative_to: Path | None = None) -> str:
         path = relative_to / path
     if path.is_dir():
         return str(path.resolve())
-    looks_like_path = base.startswith((".", "/", "~")) or base.count("/") != 1
+    first = Path(base).parts[0]
+    beside = Path(first).is_dir() or (relative_to is not None and (relative_to / first).is_dir())
+    looks_like_path = base.startswith((".", "/", "~")) or base.count("/") != 1 or beside
     if looks_like_path:
-        raise ModelError(
-            f'The base model "{base}" does not exist: {path} is not a folder. Use "nano", a folder, or a hub name such as owner/model.'
-        )
+        raise ModelError(f'The base model "{base}" does not exist: {path} is not a folder. Use "nano", a folder, or a hub name such as owner/model.')
     return base

@@ -245,9 +245,7 @@ _VALUES: dict[str, Callable[[random.Random], str]] = {
     "version": lambda r: f"{r.randrange(1, 12)}.{r.randrange(0, 20)}" + (f".{r.randrange(0, 9)}" if r.random() < 0.5 else ""),
     "url": lambda r: f"{r.choice(('https://', ''))}{word(r, 2)}.{r.choice(('org', 'com', 'net'))}/{word(r, 1)}",
     "room": lambda r: r.choice((f"room {r.randrange(1, 600)}", f"room {r.choice('ABC')}{r.randrange(1, 50)}", f"the {name(r)} room")),
-    "rating": lambda r: r.choice(
-        (f"{r.randrange(1, 6)} out of 5", f"{r.randrange(1, 6)} stars", f"{r.randrange(1, 10)}.{r.randrange(10)}")
-    ),
+    "rating": lambda r: r.choice((f"{r.randrange(1, 6)} out of 5", f"{r.randrange(1, 6)} stars", f"{r.randrange(1, 10)}.{r.randrange(10)}")),
 }
 VALUE_TYPES = sorted({*_VALUES, *_LISTS})
 

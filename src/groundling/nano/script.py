@@ -30,9 +30,7 @@ _RU_MONTHS = "января февраля марта апреля мая июн�
 def _kana(word: str) -> str:
     text = word.lower().translate(_AS_KANA)
     pieces = re.findall(r"[kstnhmrgzdbpyw]?[aiueo]|[^aiueo\s]", text)
-    return "".join(
-        _KANA.get(p, "ン" if p in "nm" else "ス" if p == "s" else "ト" if p in "td" else "ル" if p == "r" else "") for p in pieces
-    )
+    return "".join(_KANA.get(p, "ン" if p in "nm" else "ス" if p == "s" else "ト" if p in "td" else "ル" if p == "r" else "") for p in pieces)
 
 
 def transcribe(text: str, language: str) -> str:

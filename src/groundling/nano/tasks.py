@@ -63,9 +63,7 @@ def conversation(examples: list[Example], fmt: str = "raft") -> list[Message]:
     f = FORMATS[fmt]
     messages: list[Message] = []
     for n, example in enumerate(examples):
-        messages += (
-            f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
-        )
+        messages += f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
         messages += [{"role": "assistant", "content": turn} for turn in f.target(example)]
     return messages
 
@@ -85,7 +83,7 @@ def draw(r: random.Random, longest: int = 5) -> list[Message]:
     """One training conversation of the mixture, with up to `longest` passages."""
     kind = r.random()
     count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
-    questions = r.choice((1, 2, 3, 4))
+    questions = r.choice((1, 2, 3, 4, 5))
     if kind < 0.54:
         return conversation(from_world(r, count, questions=questions))
     if kind < 0.78:

@@ -57,10 +57,12 @@ def greeting(service: Service, port: int) -> str:
 def run(service: Service) -> None:
     """Serve until Ctrl-C. Raises MachineError where the port is not free."""
     with bind(service.options) as bound:
-        import uvicorn
+        try:
+            import uvicorn
 
-        from .app import create_app
-
+            from .app import create_app
+        except ImportError as error:
+            raise MachineError(f'Serving needs the extra [serve] ({error.name} is missing): pip install "groundling[serve]".') from error
         settings = uvicorn.Config(
             create_app(service), log_level="warning", access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=3
         )

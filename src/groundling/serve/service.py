@@ -9,7 +9,6 @@ from typing import NamedTuple
 from ..answer import Answerer, Asked, Search, passages_of, sources
 from ..config import Serve
 from ..errors import ModelError
-from ..grounding import ABSTAIN, language
 from ..records import Answer, Chunk, Document, Hit, Source
 from .text import numbered
 
@@ -44,13 +43,8 @@ async def ask(service: Service, question: str, given: Sequence[Hit] | None = Non
     `max_tokens` can shorten the longest reply of the options, never lengthen it. Raises ModelError where the model failed.
     """
     hits = list(given) if given is not None else await asyncio.to_thread(service.search, question, service.options.k)
-    if not hits:
-        nothing = Answer(
-            question=question, passages=[], turns=[], text=ABSTAIN[language(question)], abstained=True, quotes=[], citations=[]
-        )
-        return Told(nothing, [], [])
     longest = min(max_tokens or service.options.max_tokens, service.options.max_tokens)
-    [answer] = await service.answerer.answers([Asked(question, passages_of(hits))], longest)
+    [answer] = await service.answerer.answers([Asked(question, passages_of(hits))], longest, retrieved=True)
     if answer.finish == "error":
         raise ModelError(f"The model {service.answerer.model.name} failed on this question. Ask again; if it stays, look at the terminal.")
     found = sources(answer, {hit.chunk.id: hit.chunk for hit in hits})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import grounding, registry
 from ..config import Train
-from ..errors import InputError, ModelError
+from ..errors import InputError, MachineError, ModelError
 from ..llm.local import Local, need_torch, weights_fingerprint
 from ..records import Example
 from ..seeds import digest
@@ -21,6 +21,7 @@ def train(examples: Iterable[Example], options: Train, base: str, seed: int, out
     `base` is a folder or hub name. Raises InputError where nothing can be learnt from, ModelError where the result does not generate.
     """
     need_torch()
+    _need_trainer()
     objective = registry.load("objective", options.objective)
     chosen = [e for e in examples if e.split == "train"]
     rows = rows_of(chosen, base, options, out)
@@ -34,6 +35,16 @@ def train(examples: Iterable[Example], options: Train, base: str, seed: int, out
     out.note(log=log, tokens=tokens, trained_tokens=answers, rows=len(rows), base=options.base)
 
 
+def _need_trainer() -> None:
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+        import peft  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError as error:
+        raise MachineError(f'Training needs the extra [train] ({error.name} is missing): pip install "groundling[train]".') from error
+
+
 def check_rows(rows: Sequence[Row]) -> None:
     """Refuse data with nothing to learn: no row, a row without a trained token, or rows in which every token is trained."""
     if not rows:
@@ -42,9 +53,7 @@ def check_rows(rows: Sequence[Row]) -> None:
         if row.trained == 0:
             raise InputError(f"Example {row.id} has no trained token: its answer is empty. Training would learn nothing from it.")
         if row.trained == len(row.ids):
-            raise InputError(
-                f"In example {row.id} every token is trained, the prompt too. The prompt must not be learnt; check the chat template."
-            )
+            raise InputError(f"In example {row.id} every token is trained, the prompt too. The prompt must not be learnt; check the chat template.")
 
 
 def describe(folder: Path, options: Train, base: str) -> None:

@@ -39,6 +39,4 @@ def lora(options: Train) -> Any:
     """LoRA on every linear layer but the vocabulary's."""
     from peft import LoraConfig
 
-    return LoraConfig(
-        r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
+    return LoraConfig(r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -21,8 +21,7 @@ def load(path: Path) -> Iterator[Loaded]:
     if not any(raw):
         raise Unreadable(
             "PDF without text (needs OCR)",
-            f"{path.name} holds pictures of pages but no text (pages: {len(raw)}). "
-            "Run OCR on it first, for example: ocrmypdf in.pdf out.pdf",
+            f"{path.name} holds pictures of pages but no text (pages: {len(raw)}). Run OCR on it first, for example: ocrmypdf in.pdf out.pdf",
         )
     body = body_height(raw)
     text, pages = "", []

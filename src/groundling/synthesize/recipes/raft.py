@@ -127,23 +127,28 @@ def holds(text: str, quote: str, answer: str, question: str) -> bool:
 
 
 def _distractors(unit: Chunk, bench: Bench, options: Options, count: int, told: tuple[str, str, str]) -> list[Chunk]:
-    """Passages that look right: retrieved by the question first, then drawn from all chunks. None overlaps the oracle or holds the answer."""
+    """Passages that look right: retrieved by the question first, then drawn from all chunks. None overlaps the oracle or holds the answer.
+
+    They come from the oracle's side of the split: a held-out document is not shown in training, not even as a distractor.
+    """
     question, quote, answer = told
     r = bench.rng(unit.id, f"distractors:{question}")
     wanted = sum(r.random() < options.hard for _ in range(count))
     allowed: list[Chunk] = []
+    side = bench.split_of(unit.document)
 
     def take(candidates: list[Chunk], limit: int) -> None:
         for c in candidates:
             if len(allowed) >= limit:
                 return
             overlaps = c.document == unit.document and c.start < unit.end and unit.start < c.end
-            if not overlaps and c.text not in {a.text for a in allowed} | {unit.text} and not holds(c.text, quote, answer, question):
+            if bench.split_of(c.document) != side or overlaps:
+                continue
+            if c.text not in {a.text for a in allowed} | {unit.text} and not holds(c.text, quote, answer, question):
                 allowed.append(c)
 
     if wanted:
-        hits = [h.chunk for h in bench.search(question, count * 3 + 5)]
-        take(hits, wanted)
-    take(r.sample(list(bench.chunks), min(len(bench.chunks), count * 3 + 10)), count)
+        take([h.chunk for h in bench.search(question, count * 5 + 10)], wanted)
+    take(r.sample(bench.chunks, min(len(bench.chunks), count * 10 + 20)), count)
     r.shuffle(allowed)
     return allowed

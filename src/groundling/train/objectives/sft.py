@@ -12,6 +12,9 @@ from ...errors import ModelError
 from ..model import bf16_is_fast, load, lora
 from ..tokens import Row
 
+# Models whose logits are the output embedding of the last hidden state and nothing more (no soft cap, no scale).
+PLAIN_HEAD = {"llama", "mistral", "qwen2", "qwen3"}
+
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that is whole: its trainer_state.json, written last, can be read."""
@@ -49,6 +52,7 @@ def _arguments(options: Train, seed: int, folder: Path) -> Any:
         save_steps=options.save_steps,
         save_total_limit=2,
         logging_steps=5,
+        logging_first_step=True,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
@@ -66,6 +70,8 @@ def _trainer() -> type:
     class AnswerTrainer(SFTTrainer):
         def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
             network = self.accelerator.unwrap_model(model).get_base_model()
+            if network.config.model_type not in PLAIN_HEAD:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             labels = inputs["labels"][:, 1:]
             at = labels != -100
             with self.accelerator.autocast():
@@ -73,10 +79,6 @@ def _trainer() -> type:
                 logits = network.get_output_embeddings()(hidden[:, :-1][at])
             total = cross_entropy(logits.float(), labels[at], reduction="sum")
             return total / (at.sum() if num_items_in_batch is None else num_items_in_batch)
-
-        def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-            """TRL's own log averages metrics that this loss does not compute; the plain trainer's has what is needed."""
-            super(SFTTrainer, self).log(logs, *args, **kwargs)
 
     return AnswerTrainer
 
