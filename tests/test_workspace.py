@@ -66,48 +66,52 @@ def test_nothing_vanishes(tmp_path_factory: pytest.TempPathFactory, acts: list[s
     assert counts["dropped"].get("b", 0) == acts.count("drop b") and len(lines(out.folder / "failed.jsonl")) == acts.count("fail a")
 
 
-def test_a_stage_that_stops_in_the_middle_is_not_done(tmp_path: Path) -> None:
+def test_a_stage_that_stops_in_the_middle_leaves_what_was_finished_before(tmp_path: Path) -> None:
     space = Workspace(tmp_path / "run")
     write_one(space)
+    before = {p.name: p.read_bytes() for p in space.folder("chunk").iterdir()}
     with pytest.raises(InputError), space.writing("chunk", "f2", {}, {}, 42) as out:
         out.keep(question(9))
         out.fail("unreadable", "c.pdf")
         raise InputError("no")
-    assert space.record("chunk") is None
-    assert names(space.folder("chunk")) == ["failed.jsonl"], "what failed stays for its reader, no half-written data does"
-
-
-def test_work_that_is_done_again_is_not_done_until_it_ends(tmp_path: Path) -> None:
-    space = Workspace(tmp_path)
-    write_one(space, "f1")
-    with pytest.raises(KeyboardInterrupt), space.writing("chunk", "f1", {}, {}, 42):
-        raise KeyboardInterrupt
-    assert space.record("chunk") is None
+    assert {p.name: p.read_bytes() for p in space.folder("chunk").iterdir()} == before
+    assert names(out.folder) == ["failed.jsonl"], "what failed stays for its reader, no half-written data does"
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_leaves_no_record_either(tmp_path: Path, stop: type[BaseException]) -> None:
+def test_an_interrupt_leaves_no_record(tmp_path: Path, stop: type[BaseException]) -> None:
     space = Workspace(tmp_path)
-    with pytest.raises(stop), space.writing("chunk", "f1", {}, {}, 42):
+    with pytest.raises(stop), space.writing("chunk", "f1", {}, {}, 42) as out:
+        out.keep(question(1))
         raise stop
-    assert space.record("chunk") is None and names(space.folder("chunk")) == []
+    assert space.record("chunk") is None and not space.folder("chunk").exists()
 
 
-def test_the_record_is_the_last_thing_that_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_in_place_that_is_done_again_is_not_done_until_it_ends(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    with space.writing("train", "f1", {}, {}, 42, resumes=True):
+        pass
+    assert space.record("train") is not None
+    with pytest.raises(KeyboardInterrupt), space.writing("train", "f1", {}, {}, 42, resumes=True):
+        raise KeyboardInterrupt
+    assert space.record("train") is None
+
+
+def test_the_folder_appears_whole_with_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put, real = [], os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (put.append(Path(b).name), real(a, b)))
     write_one(Workspace(tmp_path))
-    assert put[-1] == "record.json" and put.count("record.json") == 1 and "data.jsonl" in put
+    assert put[-2:] == ["record.json", "2-chunks"] and put.count("record.json") == 1 and "data.jsonl" in put
 
 
 def test_the_same_work_goes_on_from_its_checkpoints_and_other_work_starts_clean(tmp_path: Path) -> None:
     space = Workspace(tmp_path)
-    with pytest.raises(KeyboardInterrupt), space.writing("train", "f1", {}, {}, 42) as out:
+    with pytest.raises(KeyboardInterrupt), space.writing("train", "f1", {}, {}, 42, resumes=True) as out:
         (out.folder / "checkpoint-5").mkdir()
         raise KeyboardInterrupt
-    with space.writing("train", "f1", {}, {}, 42) as out:
+    with space.writing("train", "f1", {}, {}, 42, resumes=True) as out:
         assert (out.folder / "checkpoint-5").is_dir()
-    with space.writing("train", "f2", {}, {}, 42) as out:
+    with space.writing("train", "f2", {}, {}, 42, resumes=True) as out:
         assert not (out.folder / "checkpoint-5").exists()
 
 

@@ -235,8 +235,8 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
                     f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
         write_config(run)
-        for name in redo:
-            run.space.clear(name)
+        for stage in (s for s in STAGES if s.name in redo and s.dear):
+            run.space.clear(stage.name)  # or its last checkpoint would be gone on from
         for stage in (s for s in STAGES if s.name in wanted):
             _refuse_missing(run, stage)
             if stage.name == "train" and "evaluate" in wanted:
@@ -265,7 +265,7 @@ def _run_one(run: Run, stage: Stage) -> None:
     sources = sources_of(run, stage, prints)
     mark = fingerprint(stage.name, settings, sources, run.config.seed)
     run.say(f"{stage.name} …")
-    with run.space.writing(stage.name, mark, settings, sources, run.config.seed) as out:
+    with run.space.writing(stage.name, mark, settings, sources, run.config.seed, resumes=stage.dear) as out:
         stage.work(run, out)
         out.note(peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)))
     for value in ("documents", "chunks", "search"):

@@ -193,14 +193,18 @@ class Workspace:
         return read_lines(self.data(stage), kind)
 
     @contextmanager
-    def writing(self, stage: str, fingerprint: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> Iterator[Output]:
-        """A stage's output: complete with its record if the body ends, untouched or marked incomplete if it does not."""
-        folder = self.folder(stage)
+    def writing(
+        self, stage: str, fingerprint: str, settings: dict[str, Any], inputs: dict[str, str], seed: int, resumes: bool = False
+    ) -> Iterator[Output]:
+        """A stage's output. It takes the place of an earlier one only when the body has ended well; till then the earlier one stays.
+
+        With `resumes` the work is done in place, and what an interrupted run of the same fingerprint left (checkpoints) is there to go on from.
+        """
+        folder = self.folder(stage) if resumes else self.root / f".{FOLDERS[stage]}.new"
         begun = folder / ".begun"
-        if begun.exists() and begun.read_text() == fingerprint:
-            (folder / "record.json").unlink(missing_ok=True)  # checkpoints of the same work stay, to go on from
-        else:
-            self.clear(stage)
+        if folder.exists() and not (resumes and begun.exists() and begun.read_text() == fingerprint):
+            shutil.rmtree(folder)
+        (folder / "record.json").unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(begun, fingerprint.encode())
         out, start, processor = Output(folder), time.time(), time.process_time()
@@ -216,6 +220,9 @@ class Workspace:
             "versions": {"groundling": __version__, "python": platform.python_version()},
         }  # fmt: skip
         write_json(folder / "record.json", record)
+        if not resumes:
+            self.clear(stage)
+            os.replace(folder, self.folder(stage))
 
     def clear(self, stage: str) -> None:
         """Forget a stage's output, so that it runs anew."""
