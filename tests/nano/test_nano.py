@@ -99,5 +99,13 @@ def test_the_loss_counts_answer_tokens_only() -> None:
     loss, plain = pretrain.loss_of(network, batch)
     logits = network(input_ids=batch.ids).logits[:, :-1]
     at = batch.weight[:, 1:] > 0
-    by_hand = torch.nn.functional.cross_entropy(logits[at], batch.ids[:, 1:][at])
-    assert float(loss.detach()) == pytest.approx(float(by_hand.detach()), rel=1e-4) and plain == pytest.approx(float(loss.detach()), rel=1e-4)
+    losses, weight = torch.nn.functional.cross_entropy(logits[at], batch.ids[:, 1:][at], reduction="none").detach(), batch.weight[:, 1:][at]
+    assert float(loss.detach()) == pytest.approx(float((losses * weight).sum() / weight.sum()), rel=1e-4)
+    assert plain == pytest.approx(float(losses.mean()), rel=1e-4)
+
+
+def test_the_tokens_that_decide_weigh_more_than_those_that_copy() -> None:
+    from groundling.nano.pretrain import weights
+
+    inside = [False, False, *[True] * 9]
+    assert weights([1, 2, 10, 11, 12, 13, 14, 15, 99, 16, 17], inside, 0.3, 99) == [0.3, 0.3, *[6.0] * 5, 1.0, 1.0, 3.0, 3.0]
