@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
 _PROBE = "zxq documents probe"
-MAX_ROWS, MAX_TOKENS = 64, 20 * 1024  # of one batch of replies; the tokens count padding and the longest reply
+MAX_ROWS, MAX_TOKENS = 64, 16 * 1024  # of one batch of replies; the tokens count padding and the longest reply
 
 
 def weights_fingerprint(folder: Path) -> str:

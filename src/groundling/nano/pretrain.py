@@ -54,7 +54,7 @@ def weights(ids: list[int], answer: list[bool], context: float, mark: int) -> li
     for token, inside in zip(ids, answer, strict=True):
         since = since + 1 if inside else 0
         asked = 0 if token == mark else asked + 1
-        deciding = _CHOICE if since <= _DECIDING else _ANSWER if asked in (2, 3) else 1.0
+        deciding = _CHOICE if since <= _DECIDING else _ANSWER if asked in (1, 2) else 1.0
         found.append(deciding if inside else context)
     return found
 
