@@ -218,3 +218,12 @@ def test_what_changed_is_named() -> None:
     assert list(first_different({"size": 5, "same": 1, "gone": 2}, {"size": 6, "same": 1, "new": 3})) == [
         "gone: 2 -> None", "new: None -> 3", "size: 5 -> 6",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"[1]", b"{"])
+def test_a_damaged_record_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
+    space = Workspace(tmp_path)
+    write_one(space)
+    (space.folder("chunk") / "record.json").write_bytes(damage)
+    with pytest.raises(InputError, match="Delete it, and the stage runs again"):
+        space.record("chunk")

@@ -94,7 +94,10 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
     if not (path.is_dir() and kept.is_file() and (path / "run.json").is_file()):
         project = config.load(path, settings)
         return Run(project, Workspace(out or Path("runs") / project.name), say)
-    base = Path(json.loads((path / "run.json").read_bytes())["base"])
+    try:
+        base = Path(json.loads((path / "run.json").read_bytes())["base"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path / 'run.json'} is damaged. Run groundling on the project again with --out {path}: it is written anew.") from error
     parsed = config.parse(config.override(yaml.safe_load(kept.read_text("utf-8")), settings), str(kept))
     project = Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept)
     return Run(project, Workspace(out or path), say)

@@ -164,9 +164,12 @@ class Workspace:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_bytes())
+            found = json.loads(path.read_bytes())
         except ValueError as error:
             raise InputError(f"{path} is not readable JSON ({error}). Delete it, and the stage runs again.") from error
+        if not isinstance(found, dict) or not {"fingerprint", "settings", "inputs", "seed", "counts"} <= found.keys():
+            raise InputError(f"{path} is no record of a stage. Delete it, and the stage runs again.")
+        return found
 
     def described(self) -> dict[str, Any] | None:
         """groundling.json of the trained model: its format, its base, their hashes."""

@@ -38,7 +38,7 @@ class Journal:
             with self._db:
                 rows = [(key, msgspec.json.encode(reply)) for key, reply in replies.items()]
                 self._db.executemany("INSERT OR REPLACE INTO replies (key, reply) VALUES (?, ?)", rows)
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise MachineError(f"The journal {self.path} could not be written ({error}). Free some space and run again.") from error
 
     def __len__(self) -> int:
