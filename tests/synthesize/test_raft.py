@@ -97,6 +97,8 @@ def made(
 
 def checked(example: Example, chunks: dict[str, Chunk], options: dict) -> None:
     """Everything an example promises."""
+    sides = {chunks[p.id].document == "d1" for p in example.passages}
+    assert sides <= {example.document == "d1"}, "a held-out document is shown in training, or the other way round"
     unit, shown = chunks[example.unit], [chunks[p.id] for p in example.passages]
     assert [(p.title, p.text) for p in example.passages] == [(c.title, c.text) for c in shown]
     assert len({c.text for c in shown}) == len(shown), "no passage comes twice"

@@ -1,0 +1,61 @@
+"""What is asked of a finished run is its own model, on its own base."""
+
+from pathlib import Path
+
+import pytest
+
+from groundling import grounding
+from groundling.errors import ModelError
+from groundling.llm.local import weights_fingerprint
+from groundling.runs import Run, open_run, tuned
+from groundling.train import template_hash
+from groundling.workspace import Workspace, write_json
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_model: Path) -> Run:
+    """A run whose groundling.json fits: the tiny model stands for base and adapter."""
+    (tmp_path / "documents").mkdir()
+    found = open_run(tmp_path / "documents", tmp_path / "run", [f"train.base={tiny_model}"], print)
+    folder = Workspace(tmp_path / "run").folder("train")
+    folder.mkdir(parents=True)
+    for file in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
+        (folder / file).write_bytes((tiny_model / file).read_bytes())
+    describe(found, tiny_model)
+    return found
+
+
+def describe(run: Run, base: Path, **changes: str) -> None:
+    told = {
+        "format": "raft",
+        "format_fingerprint": grounding.fingerprint("raft"),
+        "template_hash": template_hash(run.space.folder("train")),
+        "base": str(base),
+        "base_fingerprint": weights_fingerprint(base),
+    }
+    write_json(run.space.folder("train") / "groundling.json", told | changes)
+
+
+def test_a_model_whose_base_and_format_are_as_they_were_is_opened(run: Run) -> None:
+    assert tuned(run).name == "tuned"
+
+
+def test_an_adapter_on_other_base_weights_is_refused(run: Run, tiny_model: Path) -> None:
+    describe(run, tiny_model, base_fingerprint="0" * 16)
+    with pytest.raises(ModelError, match="other weights"):
+        tuned(run)
+
+
+@pytest.mark.parametrize("changed", ["format_fingerprint", "template_hash"])
+def test_a_model_that_was_taught_another_prompt_is_refused(run: Run, tiny_model: Path, changed: str) -> None:
+    describe(run, tiny_model, **{changed: "raft/0:something-else"})
+    with pytest.raises(ModelError, match="was taught the prompt format"):
+        tuned(run)
+
+
+@pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 1), (3, 1)])
+def test_of_two_documents_or_more_each_side_has_one(run: Run, count: int, held: int) -> None:
+    for seed in range(20):
+        one = Run(run.project.model_copy(update={"config": run.config.model_copy(update={"seed": seed})}), run.space)
+        one.__dict__["documents"] = {f"d{n}": None for n in range(count)}
+        assert held <= len(one.held_out) < max(count, 2)
