@@ -221,7 +221,7 @@ def test_what_changed_is_named() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"{}", b"[1]", b"{"])
-def test_a_damaged_record_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
+def test_a_record_of_another_shape_is_a_sentence(tmp_path: Path, damage: bytes) -> None:
     space = Workspace(tmp_path)
     write_one(space)
     (space.folder("chunk") / "record.json").write_bytes(damage)
