@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full lint constraints clean
+.PHONY: demo test test-full torture bench-teacher lint constraints clean
 
 demo: $(STAMP)
 	$(BIN)/groundling run examples/handbook --out runs/handbook
@@ -15,8 +15,16 @@ test: $(STAMP)
 test-full: $(STAMP)
 	$(BIN)/python -m pytest
 
+# A hundred SIGKILLs at random moments, under all faults of the wire: nothing lost, nothing paid twice (about ten minutes).
+torture: $(STAMP)
+	$(BIN)/python -m tests.llm.torture --kills 100
+
+# The teacher engine beside its peers on loopback. Each peer gets a virtual environment of its own, made at the first run.
+bench-teacher: $(STAMP)
+	$(BIN)/python benchmarks/teacher/run.py
+
 lint: $(STAMP)
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff check src tests benchmarks
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

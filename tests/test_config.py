@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from groundling import config
-from groundling.commands import commented
+from groundling.commands.starting import commented
 from groundling.config import Config, Section
 from groundling.errors import ConfigError
 
@@ -142,6 +142,35 @@ def test_questions_are_those_named_or_those_beside(folder: Path) -> None:
         _ = config.load(folder, ["evaluate.questions=none.jsonl"]).questions
 
 
+ENDPOINT = "models: {gpt: {base_url: 'http://h/v1', model: m"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("models: {gpt: {model: m}}", "models.gpt.base_url is missing. An endpoint needs base_url and model"),
+        (ENDPOINT + ", modle: x}}", 'there is no setting "models.gpt.modle". Did you mean "model"?'),
+        (ENDPOINT + ", max_parallel: 0}}", "models.gpt.max_parallel = 0"),
+        (ENDPOINT + ", structured: maybe}}", "models.gpt.structured = 'maybe'"),
+        ("budget_usd: -1", "budget_usd = -1"),
+    ],
+)
+def test_an_endpoint_s_settings_are_checked(folder: Path, text: str, told: str) -> None:
+    assert told in refused(write(folder, text))
+
+
+@pytest.mark.parametrize("text", [ENDPOINT + ", key_env: sk-secret-1}}", "models: {gpt: {base_url: 'http://me:sk-secret-1@h/v1', model: m}}"])
+def test_a_key_written_into_the_config_is_refused_and_not_repeated(folder: Path, text: str) -> None:
+    told = refused(write(folder, text))
+    assert "sk-secret-1" not in told and "environment variable" in told
+
+
+def test_an_endpoint_may_be_set_on_the_command_line(folder: Path) -> None:
+    found = config.load(folder, ["models.gpt.base_url=http://h/v1", "models.gpt.model=m", "models.gpt.max_parallel=3"]).config.models["gpt"]
+    assert (found.base_url, found.model, found.max_parallel, found.retries) == ("http://h/v1", "m", 3, 8)
+    assert set(found.identity()) == {"base_url", "model", "structured", "extra"}
+
+
 def sections() -> list[type[Section]]:
     return [Config, *(type(f.default) for f in Config.model_fields.values() if isinstance(f.default, Section))]
 
@@ -159,6 +188,7 @@ def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
     where = {f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")}
     assert where == {
         "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "serve.host", "serve.port", "config.documents",
+        "config.budget_usd", "config.budget_tokens", "config.models",
     }  # fmt: skip
     c = Config()
     assert c.train.model_copy(update={"save_steps": 3}).identity() == c.train.identity()

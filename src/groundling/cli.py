@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from .errors import ConfigError, GroundlingError
+from .llm.fake.command import fake_teacher
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -21,6 +22,7 @@ RunArgument = Annotated[Path, typer.Argument(help="a run folder")]
 OutOption = Annotated[Optional[Path], typer.Option("--out", help="the run's folder (else runs/NAME)")]  # noqa: UP045
 SetOption = Annotated[list[str], typer.Option("--set", help="override a setting: section.key=value")]
 RedoOption = Annotated[bool, typer.Option("--redo", help="run it again although it is done")]
+LimitOption = Annotated[int, typer.Option(min=0, help="make examples from only so many chunks (synthesize.limit); 0: as the config says")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -28,10 +30,13 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _open(path: Path, out: Path | None = None, settings: list[str] | None = None) -> Any:
+def _open(path: Path, out: Path | None = None, settings: list[str] | None = None, limit: int = 0) -> Any:
+    from .panel import watch
     from .runs import open_run
 
-    return open_run(path, out, settings or [], say)
+    opened = open_run(path, out, [*(settings or []), *([f"synthesize.limit={limit}"] if limit else [])], say)
+    opened.watch = watch
+    return opened
 
 
 @app.command()
@@ -43,14 +48,16 @@ def run(
     redo: Annotated[list[str], typer.Option(help="run this stage again although it is done")] = [],  # noqa: B006
     settings: SetOption = [],  # noqa: B006
     show: Annotated[bool, typer.Option("--show", help="print the effective config and stop")] = False,
+    limit: LimitOption = 0,
 ) -> None:
     """Everything, from documents to a model with a report. The same command again goes on where it stopped."""
-    from . import commands
+    from .commands import running
 
+    opened = _open(path, out, settings, limit)
     if show:
-        say(commands.effective(_open(path, out, settings)))
+        say(running.effective(opened))
         return
-    commands.run_all(_open(path, out, settings), first, last, redo)
+    running.run_all(opened, first, last, redo)
 
 
 def _stage(name: str, help_text: str) -> None:
@@ -66,7 +73,16 @@ def _stage(name: str, help_text: str) -> None:
 _stage("ingest", "Files to documents.")
 _stage("chunk", "Documents to chunks.")
 _stage("index", "Chunks to a search index.")
-_stage("synthesize", "Chunks to training examples.")
+
+
+@app.command()
+def synthesize(path: PathArgument, out: OutOption = None, settings: SetOption = [], redo: RedoOption = False, limit: LimitOption = 0) -> None:  # noqa: B006
+    """Chunks to training examples."""
+    from .pipeline import run_stages
+
+    run_stages(_open(path, out, settings, limit), "synthesize", "synthesize", ["synthesize"] if redo else [])
+
+
 _stage("curate", "Examples to kept examples.")
 _stage("train", "Examples to a model.")
 
@@ -82,12 +98,12 @@ def evaluate(
     settings: SetOption = [],  # noqa: B006
 ) -> None:
     """Score a run's model against its base; or any model on any folder."""
-    from . import commands
+    from .commands import asking, running
 
     if documents is not None:
         if questions is None:
             raise ConfigError("--documents needs --questions FILE.jsonl, so that there is something to ask.")
-        commands.evaluate_model(commands.Bare(path, documents, questions, k or "given,3", settings), json_out, say)
+        asking.evaluate_model(asking.Bare(path, documents, questions, k or "given,3", settings), json_out, say)
     else:
         if questions is not None or k is not None:
             raise ConfigError("--questions and --k go with --documents. For a run, use --set evaluate.questions=FILE and --set evaluate.k=[0,3].")
@@ -95,23 +111,53 @@ def evaluate(
 
         opened = _open(Path(path), out, settings)
         run_stages(opened, "evaluate", "evaluate", redo=["evaluate"] if opened.space.record("evaluate") else [])
-        commands.after_evaluate(opened, json_out)
+        running.after_evaluate(opened, json_out)
 
 
 @app.command()
 def status(path: PathArgument, out: OutOption = None, settings: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
     """What is done, stale (which setting changed) or missing."""
-    from . import commands
+    from .commands import looking
 
-    commands.status(_open(path, out, settings), as_json)
+    looking.status(_open(path, out, settings), as_json)
+
+
+@app.command()
+def preview(
+    recipe: Annotated[str, typer.Argument(help="see `groundling list recipes`")],
+    path: PathArgument = Path("."),
+    count: Annotated[int, typer.Option("-n", min=1, help="rows to make")] = 5,
+    out: OutOption = None,
+    settings: SetOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """A few real rows, with what every check said and what they cost. The replies are kept for the run."""
+    from .commands import preview
+
+    preview.preview(_open(path, out, settings), recipe, count, as_json)
+
+
+@app.command()
+def plan(
+    path: PathArgument,
+    pilot: Annotated[int, typer.Option(min=0, help="chunks really asked about, to measure; 0: nothing is asked, all is estimated")] = 20,
+    out: OutOption = None,
+    settings: SetOption = [],  # noqa: B006
+    limit: LimitOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """What synthesize will take before it is paid: calls, tokens, money and time, with intervals, from a pilot."""
+    from .commands import plan
+
+    plan.plan(_open(path, out, settings, limit), pilot, as_json)
 
 
 @app.command()
 def report(path: PathArgument, out: OutOption = None) -> None:
     """Write report.html anew and say where it is."""
-    from . import commands
+    from .commands import reporting
 
-    say(str(commands.write_report(_open(path, out))))
+    say(str(reporting.write_report(_open(path, out))))
 
 
 @app.command()
@@ -121,9 +167,9 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Follow an id both ways: what it was made from, and what was made from it."""
-    from . import commands
+    from .commands import looking
 
-    commands.trace(_open(path), id, as_json)
+    looking.trace(_open(path), id, as_json)
 
 
 @app.command()
@@ -155,25 +201,29 @@ def serve(
 @app.command()
 def predict(path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False) -> None:
     """One answer."""
-    from . import commands
+    from .commands import asking
 
-    commands.predict(_open(path, out), text, as_json)
+    asking.predict(_open(path, out), text, as_json)
 
 
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="the folder of documents")] = Path(".")) -> None:
     """Write a commented groundling.yaml with every setting at its default."""
-    from . import commands
+    from .commands import starting
 
-    say(commands.init(folder))
+    say(starting.init(folder))
 
 
 @app.command()
-def doctor(path: Annotated[Optional[Path], typer.Argument(help="a project to check as well")] = None, as_json: JsonOption = False) -> None:  # noqa: UP045
+def doctor(
+    path: Annotated[Optional[Path], typer.Argument(help="a project to check as well")] = None,  # noqa: UP045
+    ask: Annotated[bool, typer.Option("--ask", help="also send the teacher's endpoint one call of one token, which it may charge for")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check the machine, and a project's config, before anything is spent."""
-    from . import commands
+    from .commands import starting
 
-    if not commands.doctor(path, as_json):
+    if not starting.doctor(path, as_json, ask):
         raise typer.Exit(2)
 
 
@@ -189,12 +239,16 @@ def list_(kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters,
         say(f"{name:20s} {registry.summary(known[kind], name)}")
 
 
+app.command("fake-teacher")(fake_teacher)
+
+
 @app.command()
 def nano() -> None:
     """The model card of the built-in base model."""
     from importlib import resources
 
     say((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"))
+
 
 
 _ABOUT_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}

@@ -6,7 +6,7 @@ Fields marked `where` in their metadata say where or how fast something runs. Th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,11 @@ from .errors import ConfigError
 from .registry import nearest
 
 WHERE = {"where": True}
+_MISSING = "An endpoint needs base_url and model."
+_SECRETS = (
+    "it is not written as it must be. key_env is the name of an environment variable, never the key itself; base_url starts with http:// or "
+    "https:// and holds no user, password or query."
+)
 
 
 class Section(BaseModel):
@@ -55,7 +60,9 @@ class Synthesize(Section):
 
     recipe: str = Field("raft", description="see `groundling list recipes`")
     options: dict[str, Any] = Field({}, description="options of the recipe, checked against it")
-    teacher: str = Field("template", description="who writes the data: `template` (rules, no model)")
+    teacher: str = Field("template", description="who writes the data: `template` (rules, no model), a name in `models`, `nano` or a folder")
+    limit: int = Field(0, ge=0, description="make examples from only so many chunks, drawn by the seed; 0: from all")
+    target: int = Field(0, ge=0, description="stop at exactly so many examples kept, drawing chunks by the seed; 0: no target")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
 
 
@@ -106,6 +113,27 @@ class Serve(Section):
     max_tokens: int = Field(256, ge=8, description="longest reply")
 
 
+class Endpoint(Section):
+    """A model behind an OpenAI-compatible API: OpenAI, vLLM, TGI, llama-server, Ollama, OpenRouter. Its key is never written down anywhere."""
+
+    base_url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="where the API is, up to and with /v1")
+    model: str = Field(min_length=1, description="the model's name there")
+    key_env: str = Field(
+        "", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", description="the environment variable that holds the key; empty: none", json_schema_extra=WHERE
+    )
+    max_parallel: int = Field(256, ge=1, description="most calls in flight; fewer where the endpoint refuses", json_schema_extra=WHERE)
+    requests_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
+    tokens_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
+    tokens_per_day: int = Field(0, ge=0, description="0: no limit of our own; counted over 24 hours, also across runs", json_schema_extra=WHERE)
+    timeout: float = Field(120, gt=0, description="seconds that one call may take", json_schema_extra=WHERE)
+    retries: int = Field(8, ge=0, description="how often a call that broke is sent again", json_schema_extra=WHERE)
+    price_in: float = Field(0, ge=0, description="USD per million tokens of prompts", json_schema_extra=WHERE)
+    price_out: float = Field(0, ge=0, description="USD per million tokens of replies", json_schema_extra=WHERE)
+    structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
+    batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
+    extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out")
+
+
 class Config(Section):
     """Everything. `documents` is relative to the config file."""
 
@@ -114,6 +142,9 @@ class Config(Section):
     documents: str = Field(".", description="the folder of documents", json_schema_extra=WHERE)
     seed: int = 42
     held_out: float = Field(0.2, ge=0, lt=1, description="share of the documents that is never trained on")
+    budget_usd: float = Field(0, ge=0, description="most that the run may cost, in all; 0: no limit", json_schema_extra=WHERE)
+    budget_tokens: int = Field(0, ge=0, description="most tokens of endpoints for the run, in all; 0: no limit", json_schema_extra=WHERE)
+    models: dict[str, Endpoint] = Field({}, description="endpoints by a name of your own; see docs/endpoints.md", json_schema_extra=WHERE)
     ingest: Ingest = Ingest()
     chunk: Chunk = Chunk()
     index: Index = Index()
@@ -151,7 +182,8 @@ def _known(path: tuple[Any, ...]) -> list[str]:
     """The fields at a place of the config, for the nearest name."""
     model: Any = Config
     for part in path:
-        model = model.model_fields[part].annotation
+        # In a mapping such as `models` the next part is a name of the user's own.
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
     return sorted(model.model_fields)
 
 
@@ -160,6 +192,10 @@ def _sentence(error: ValidationError, where: str) -> str:
     path = ".".join(str(p) for p in first["loc"])
     if first["type"] == "extra_forbidden":
         return f'{where}: there is no setting "{path}".{nearest(str(first["loc"][-1]), _known(first["loc"][:-1]))}'
+    if first["type"] == "missing":
+        return f"{where}: {path} is missing. {_MISSING}"
+    if first["loc"][-1] in ("key_env", "base_url") and first["type"] == "string_pattern_mismatch":
+        return f"{where}: {path}: {_SECRETS}"  # its value may be a key: it is not shown
     return f"{where}: {path} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 

@@ -30,9 +30,9 @@ class Check(NamedTuple):
     needed: bool = True
 
 
-def checks(path: Path | None) -> list[Check]:
-    """All checks, of the machine first."""
-    return [*machine(), *(project(path) if path else [])]
+def checks(path: Path | None, ask: bool = False) -> list[Check]:
+    """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token."""
+    return [*machine(), *(project(path, ask) if path else [])]
 
 
 def machine() -> list[Check]:
@@ -53,8 +53,8 @@ def _memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def project(path: Path) -> list[Check]:
-    """The config, its plug-ins, its documents and questions, the base model, the port."""
+def project(path: Path, ask: bool = False) -> list[Check]:
+    """The config, its plug-ins, its documents and questions, the base model, the teacher and its endpoint, the port."""
     try:
         opened = config.load(path)
     except GroundlingError as error:
@@ -70,8 +70,10 @@ def project(path: Path) -> list[Check]:
     found += [
         _said("questions", lambda: _questions(opened)),
         _said("base model", lambda: _base(opened)),
-        _said("teacher", lambda: _teacher(c)),
+        _said("teacher", lambda: _teacher(opened)),
     ]
+    if found[-1].ok:
+        found += _endpoint(opened, ask)
     return [*found, _port(c.serve.host, c.serve.port)]
 
 
@@ -117,7 +119,23 @@ def _base(opened: config.Project) -> str:
     return where if Path(where).is_dir() else f"{where}, from a model hub"
 
 
-def _teacher(c: config.Config) -> str:
+def _teacher(opened: config.Project) -> str:
+    from .llm.api import Api
     from .llm.open import teacher
 
-    return f"{teacher(c.synthesize.teacher).name}: no endpoint, no key, no cost"
+    model = teacher(opened.config.synthesize.teacher, opened.config, opened.base)
+    if isinstance(model, Api):
+        model.ready()
+        return f"{model.name}: {model.endpoint.model} at {model.endpoint.base_url}"
+    return f"{model.name}: no endpoint, no key, no cost"
+
+
+def _endpoint(opened: config.Project, ask: bool) -> list[Check]:
+    """What a look at the teacher's endpoint finds; nothing for a teacher without one."""
+    name = opened.config.synthesize.teacher
+    endpoint = opened.config.models.get(name)
+    if endpoint is None:
+        return []
+    from .llm.probe import probe
+
+    return [Check(f.what, f.ok, f.says, needed=f.fatal) for f in probe(name, endpoint, ask)]

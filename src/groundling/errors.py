@@ -6,9 +6,11 @@
     - InputError         a document, a question file, a data file
     - ModelError         a model path, its template, its tokenizer, an endpoint's refusal
     - MachineError       disk, memory, port, a missing extra
+    - BudgetError          the next call could pass budget_usd or budget_tokens; what was paid for is kept
     - StaleError         something finished would have to be thrown away; say --redo STAGE
     - TooManyFailed      more of a stage's inputs failed than `max_failed` allows
   + BarNotMet            a required score was not reached: exit code 3
+  + Interrupted          the person pressed Ctrl-C while a model was asked: exit code 130
 
 Everything else is a fault of our own and keeps its traceback (exit code 1).
 """
@@ -42,6 +44,10 @@ class MachineError(UserError):
     pass
 
 
+class BudgetError(UserError):
+    pass
+
+
 class StaleError(UserError):
     pass
 
@@ -52,3 +58,7 @@ class TooManyFailed(UserError):
 
 class BarNotMet(GroundlingError):
     exit_code = 3
+
+
+class Interrupted(GroundlingError):
+    exit_code = 130

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from . import grounding, registry
 from .errors import ConfigError, InputError, StaleError
+from .interrupts import stoppable, until_stopped
 from .records import Example, Question
-from .runs import Run, tuned, write_config
+from .runs import Run, kept_units, teaching, tuned, write_config
 from .seeds import digest
 from .verify import verify
 from .workspace import Output, fingerprint, first_different
@@ -63,20 +64,18 @@ def _index(run: Run, out: Output) -> None:
 
 
 def _synthesize(run: Run, out: Output) -> None:
-    from .llm.journal import Journal, Journaled
-    from .llm.open import teacher
     from .synthesize import Bench, synthesize
+    from .synthesize.view import watched
 
-    options = run.config.synthesize
-    chunks = list(run.chunks.values())
-    model = teacher(options.teacher)
-    journal = Journal(run.space.journal)
-    bench = Bench(
-        teacher=model if model.name == "template" else Journaled(model, journal), search=run.search, chunks=chunks, seed=run.config.seed,
-        recipe=options.recipe, drop=out.drop, fail=out.fail, split_of=run.split_of,
-    )  # fmt: skip
-    asyncio.run(synthesize(options, bench, chunks, out))
-    journal.close()
+    options, chunks = run.config.synthesize, list(run.chunks.values())
+    with teaching(run) as teacher:
+        bench = Bench(
+            teacher=teacher, search=run.search, chunks=chunks, seed=run.config.seed, recipe=options.recipe, drop=out.drop, fail=out.fail,
+            split_of=run.split_of, **kept_units(run, teacher, settings_of(run, STAGES[NAMES.index("synthesize")])),
+        )  # fmt: skip
+        bench, view = watched(bench, options, out)
+        with run.watch(view), stoppable() as stop:
+            asyncio.run(until_stopped(synthesize(options, bench, chunks, out), stop))
 
 
 def _curate(run: Run, out: Output) -> None:
@@ -88,13 +87,14 @@ def _curate(run: Run, out: Output) -> None:
 def _train(run: Run, out: Output) -> None:
     from .train import train
 
-    train(run.space.read("curate", Example), run.config.train, run.base(), run.config.seed, out)
+    train(run.space.read("curate", Example), run.config.train, run.base(), run.config.seed, out, run.watch)
 
 
 def _evaluate(run: Run, out: Output) -> None:
     from .evaluate.cases import Books
     from .evaluate.run import BASE, TUNED, Contestant, Plan, evaluate
-    from .llm.journal import Journal, Journaled
+    from .llm.journal import Journal
+    from .llm.journaled import Journaled
 
     examples = list(run.space.read("curate", Example))
     questions = run.questions or _from_held_out(run, examples)
@@ -164,7 +164,7 @@ def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
         from .synthesize import options_of
 
         own["options"] = options_of(registry.load("recipe", own["recipe"]), own["options"]).model_dump(mode="json")
-        own["teacher"] = teacher(own["teacher"]).fingerprint
+        own["teacher"] = teacher(own["teacher"], run.config, run.project.base).fingerprint
     if stage.name == "train":
         own["format_fingerprint"] = grounding.fingerprint(run.config.train.format)
     return own | {"version": VERSIONS[stage.name]}
@@ -224,7 +224,7 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
     wanted = NAMES[NAMES.index(first) : NAMES.index(last) + 1]
     if not wanted:
         raise ConfigError(f"--from {first} comes after --to {last}. The stages in order: {', '.join(NAMES)}.")
-    verify(run, training="train" in wanted, evaluating="evaluate" in wanted)
+    verify(run, wanted)
     with run.space.lock():
         found = {state.name: state for state in states(run)}
         for stage in STAGES:
@@ -285,6 +285,11 @@ def summary(name: str, record: dict[str, Any]) -> str:
 
     text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
     notes = record["notes"]
+    if units := notes.get("units", {}):
+        text += f"\n  from {units['used']} of {units['of']} chunks" if units["used"] < units["of"] else ""
+        text += f" (synthesize.limit {units['limit']})" if units["used"] == units.get("limit") else ""
+    if target := notes.get("target"):
+        text += f"\n  target of {target['rows']} examples " + ("reached" if target["reached"] else "NOT reached: there are no further chunks to draw")
     if "realised" in notes:
         text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())
     if name == "train" and notes.get("log"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +14,16 @@ import yaml
 
 from . import config, grounding
 from .config import Config, Project
-from .errors import ConfigError, InputError, ModelError
+from .errors import BudgetError, ConfigError, InputError, ModelError
+from .panel import Watch, unwatched
 from .records import Chunk, Document, Question, Split
-from .seeds import rng
+from .seeds import digest, rng
 from .workspace import Workspace, read_lines, write_atomic, write_json
 
 if TYPE_CHECKING:
     from .answer import Search
+    from .llm.base import Model
+    from .llm.journal import Journal
     from .llm.local import Local
     from .serve.service import Service
 
@@ -33,6 +37,7 @@ class Run:
     project: Project
     space: Workspace
     say: Say = field(default=lambda text: None)
+    watch: Watch = unwatched
 
     @property
     def config(self) -> Config:
@@ -127,6 +132,39 @@ def tuned(run: Run) -> Local:
             f"{found}). Together they would answer nonsense. Put the old weights back, or train again: groundling run … --redo train."
         )
     return Local(base, adapter=folder, name="tuned")
+
+
+@contextmanager
+def teaching(run: Run) -> Iterator[Model]:
+    """The run's teacher while the block runs. Replies of a real model are kept in the run's journal, and asked for once.
+
+    Raises ModelError for a key or a checkpoint that is missing; a BudgetError is told with what was spent in the end, calls in flight included.
+    """
+    from .llm.journal import Journal
+    from .llm.open import remembered, teacher
+
+    model = teacher(run.config.synthesize.teacher, run.config, run.project.base)
+    if model.name == "template":  # rules: nothing is paid, and asking again is as quick as looking up
+        yield model
+        return
+    journal = Journal(run.space.journal)
+    try:
+        asked = remembered(model, journal, run.config, run.say)
+        try:
+            yield asked
+        except BudgetError:
+            raise BudgetError(model.budget.sentence()) from None
+    finally:
+        journal.close()
+
+
+def kept_units(run: Run, model: Model, settings: dict[str, Any]) -> dict[str, Any]:
+    """The bench's `finished` and `finish`: which units of these settings an interrupted run was done with, as its journal tells."""
+    journal: Journal | None = getattr(model, "journal", None)
+    if journal is None:
+        return {}
+    work = digest("synthesize", json.dumps(settings, sort_keys=True), run.config.seed)
+    return {"finished": journal.finished(work), "finish": lambda unit: journal.finish(work, unit)}
 
 
 def service(run: Run, **changes: Any) -> Service:

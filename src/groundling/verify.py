@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from . import registry
 from .config import Config
+from .errors import ConfigError
 from .runs import Run
 
 
@@ -13,8 +16,17 @@ def plugins(c: Config) -> list[tuple[str, str]]:
     return [*one, *(("filter", f) for f in c.curate.filters), *(("metric", m) for m in c.evaluate.metrics)]
 
 
-def verify(run: Run, training: bool, evaluating: bool) -> None:
-    """Raise the UserError of the first mistake found."""
+def _prices(c: Config) -> None:
+    endpoint = c.models.get(c.synthesize.teacher)
+    if c.budget_usd and endpoint and not (endpoint.price_in or endpoint.price_out):
+        raise ConfigError(
+            f"budget_usd is set, but models.{c.synthesize.teacher} has no prices, so the budget could not stop anything. Give price_in and price_out "
+            "(USD per million tokens), or use budget_tokens."
+        )
+
+
+def verify(run: Run, wanted: Collection[str]) -> None:
+    """Raise the UserError of the first mistake found that would stop one of the wanted stages."""
     from .evaluate import cases
     from .synthesize import options_of
 
@@ -22,9 +34,11 @@ def verify(run: Run, training: bool, evaluating: bool) -> None:
     for kind, name in plugins(c):
         registry.load(kind, name)
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
-    if training:
+    if "synthesize" in wanted:
+        _prices(c)
+    if "train" in wanted:
         run.base()
-    if evaluating:
+    if "evaluate" in wanted:
         cases.settings(c.evaluate)
     if run.questions:
         cases.check(run.questions)

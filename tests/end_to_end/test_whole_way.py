@@ -30,6 +30,7 @@ def test_one_command_goes_the_whole_way_and_again_does_nothing(project: Path, tm
     assert [p.name for p in sorted(run.iterdir()) if p.is_dir()] == FOLDERS
     assert all((run / folder / "record.json").is_file() for folder in FOLDERS)
     assert done.stdout.count("\n? ") == 4, "four questions are asked at the end"
+    assert "{'loss'" not in done.stdout and "Warning" not in done.stderr, "nothing raw from the libraries reaches the terminal"
     assert f"groundling chat {run}" in done.stdout and "report.html" in done.stdout
 
     scores = json.loads((run / "7-scores/scores.json").read_text())

@@ -22,5 +22,5 @@ def test_every_command_that_the_readme_shows_is_one() -> None:
     from groundling.cli import app
 
     known = {(c.name or c.callback.__name__).rstrip("_") for c in app.registered_commands}
-    shown = set(re.findall(r"\bgroundling ([a-z]+)", (ROOT / "README.md").read_text("utf-8")))
+    shown = set(re.findall(r"\bgroundling ([a-z-]+)", (ROOT / "README.md").read_text("utf-8")))
     assert shown <= known, shown - known

@@ -18,7 +18,7 @@ ROOT = Path(groundling.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ["ingest", "chunk", "index", "synthesize", "curate", "train", "evaluate", "serve"]
 # runs.py is the other half of the map: it opens what the stages left (the index, the model, the service).
-KNOW_STAGES = {"groundling.pipeline", "groundling.runs", "groundling.verify", "groundling.commands", "groundling.cli", "groundling.doctor"}
+KNOW_STAGES = {"groundling.pipeline", "groundling.runs", "groundling.verify", "groundling.cli", "groundling.doctor"}
 FILES = sorted(ROOT.rglob("*.py"))
 BY_HAND: dict[str, str] = {}  # files over 300 lines, each with the reason that it cannot be shorter. Empty, and it should stay so.
 
@@ -106,6 +106,10 @@ def stage_of(module: str) -> str | None:
     return part if part in STAGES else None
 
 
+def is_command(module: str) -> bool:
+    return module.startswith("groundling.commands")
+
+
 def test_the_analysis_sees_what_is_there() -> None:
     assert len(MODULES) > 60 and "groundling.pipeline" in MODULES
     assert {"groundling.chunk", "groundling.train", "groundling.llm.journal", "groundling.errors"} <= GRAPH["groundling.pipeline"]
@@ -128,15 +132,16 @@ def test_no_stage_imports_another_stage() -> None:
 
 
 def test_only_the_map_and_the_commands_know_the_stages() -> None:
-    knowing = {m for m, others in GRAPH.items() if not stage_of(m) and any(stage_of(i) for i in others)}
+    knowing = {m for m, others in GRAPH.items() if not stage_of(m) and any(stage_of(i) for i in others) and not is_command(m)}
     assert knowing <= KNOW_STAGES, knowing - KNOW_STAGES
 
 
 def test_the_command_line_stands_on_top_and_errors_at_the_bottom() -> None:
     assert [m for m, others in GRAPH.items() if "groundling.cli" in others] == []
-    assert [m for m, others in GRAPH.items() if "groundling.commands" in others] == ["groundling.cli"]
+    calling = {m for m, others in GRAPH.items() if any(is_command(i) for i in others) and not is_command(m)}
+    assert calling == {"groundling.cli"}
     above = {m for m, others in GRAPH.items() if "groundling.pipeline" in others}
-    assert above == {"groundling.cli", "groundling.commands"}
+    assert {m for m in above if not is_command(m)} == {"groundling.cli"}
     for leaf in ("groundling.errors", "groundling.seeds", "groundling.records"):
         assert GRAPH[leaf] == set(), leaf
     assert GRAPH["groundling.grounding"] == {"groundling.records"}

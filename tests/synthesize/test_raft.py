@@ -282,7 +282,13 @@ def test_a_quote_that_is_not_verbatim_is_dropped_and_kept_for_its_reader(tmp_pat
 def test_an_answer_without_a_quote_is_dropped_and_one_without_an_answer_too(tmp_path: Path) -> None:
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": "8 billion"})[1].dropped.total() == 1
     assert from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "", "answer": ""})[1].dropped == {"the teacher found no answer": 1}
-    assert from_teacher(tmp_path, {"questions": ["How many?"]}, "no json")[1].dropped == {"the teacher found no answer": 1}
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure_with_its_words_kept(tmp_path: Path) -> None:
+    with pytest.raises(TooManyFailed, match="no answer: no JSON object in the reply"):
+        from_teacher(tmp_path, {"questions": ["How many?"]}, "It has eight, I think.")
+    [line] = (tmp_path / "failed.jsonl").read_text().splitlines()
+    assert "How many?" in line and line.count("It has eight, I think.") == 2, "the first reply and that to the re-ask"
 
 
 def test_an_answer_that_is_the_number_nought_is_an_answer(tmp_path: Path) -> None:

@@ -17,15 +17,17 @@ class Context(NamedTuple):
     questions: Sequence[Question]
 
 
+def judged(name: str, examples: Sequence[Example], context: Context) -> list[str | None]:
+    """One filter's word on each example: the reason it is dropped, or None. A filter with `sift` sees all at once, one with `check` one by one."""
+    module = registry.load("filter", name)
+    return module.sift(examples, context) if hasattr(module, "sift") else [module.check(example, context) for example in examples]
+
+
 def curate(examples: Iterable[Example], options: Curate, context: Context, out: Output) -> None:
-    """Run the filters. One with `sift` sees all examples at once, one with `check` a single example."""
+    """Run the filters, each on what the ones before it kept."""
     kept = list(examples)
     for name in options.filters:
-        module = registry.load("filter", name)
-        if hasattr(module, "sift"):
-            verdicts = module.sift(kept, context)
-        else:
-            verdicts = [module.check(example, context) for example in kept]
+        verdicts = judged(name, kept, context)
         for example, reason in zip(kept, verdicts, strict=True):
             if reason is not None:
                 out.drop(f"{name}: {reason}", example)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, ModelError
 from .base import Reply, Request
+from .schema import prompted
 from .verbatim import KeepVerbatim, Table, table
 
 if TYPE_CHECKING:
@@ -52,12 +54,24 @@ def need_torch() -> None:
     except ImportError as error:
         raise MachineError(f'A local model needs the extra [train] ({error.name} is missing): pip install "groundling[train]".') from error
     logging.disable_progress_bar()
+    # Their warnings to each other of names that will change: nobody who trains or asks can act on them.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\b")
 
 
 def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def bf16_is_fast() -> bool:
+    """Whether this machine multiplies bf16 in hardware."""
+    import torch
+
+    if device() == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
 def load_tokenizer(folder: str | Path) -> Any:
@@ -133,6 +147,8 @@ def batches(requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> li
 class Local:
     """Implements `base.Model`. Batches are formed from the requests of one call, sorted by length: the same call gives the same batches."""
 
+    batched = True
+
     def __init__(self, folder: str | Path, adapter: Path | None = None, name: str = "") -> None:
         need_torch()
         self.folder, self.adapter = folder, adapter
@@ -157,7 +173,7 @@ class Local:
 
     def _replies(self, requests: list[Request]) -> list[Reply]:
         with self._lock:  # one generation at a time: the cores are shared anyway, and memory stays bounded
-            prompts = [self.encode(r.messages) for r in requests]
+            prompts = [self.encode(prompted(r).messages) for r in requests]  # a schema is asked for in words
             found: dict[int, Reply] = {}
             for group in batches(requests, prompts):
                 for n, reply in zip(group, self._generate([prompts[n] for n in group], [requests[n] for n in group]), strict=True):
@@ -169,7 +185,7 @@ class Local:
 
     def fits(self, request: Request) -> bool:
         """Whether a request and its longest reply fit into the model's context."""
-        return len(self.encode(request.messages)) + request.max_tokens <= self._limit()
+        return len(self.encode(prompted(request).messages)) + request.max_tokens <= self._limit()
 
     def _limit(self) -> int:
         return getattr(self.network.config, "max_position_embeddings", None) or 1 << 30

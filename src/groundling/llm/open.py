@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from ..errors import ModelError
+from ..config import Config
+from ..errors import ConfigError, ModelError
+from ..registry import nearest
 from .base import Model
+from .journal import Journal
+from .journaled import Journaled
+
+_DAY, _SLOT = 86_400.0, 144.0  # seconds
 
 
-def teacher(name: str) -> Model:
-    """The teacher of that name. Only `template` is there so far."""
-    from .template import Template
+def teacher(name: str, config: Config | None = None, relative_to: Path | None = None) -> Model:
+    """The model of that name: `template`, one of the config's `models`, or a checkpoint (`nano`, a folder, owner/model of a hub).
 
+    Nothing is sent and no key is read. Raises ConfigError with the nearest name, ModelError for a folder that does not exist.
+    """
     if name == "template":
+        from .template import Template
+
         return Template()
-    raise ModelError(f'The teacher "{name}" is not known. This version has "template" (rules, no model).')
+    endpoints = config.models if config else {}
+    if name in endpoints:
+        from .api import Api
+        from .batch import Batch
+
+        return (Batch if endpoints[name].batch else Api)(name, endpoints[name])
+    if name != "nano" and "/" not in name and not name.startswith((".", "~")):
+        known = sorted({"template", "nano", *endpoints})
+        raise ConfigError(f'There is no model "{name}": neither under models in the config, nor built in.{nearest(name, known)}')
+    from .local import Local
+
+    return Local(resolve(name, relative_to), name=name)
+
+
+def remembered(model: Model, journal: Journal, config: Config, say: Callable[[str], None]) -> Journaled:
+    """A model with a journal around it; an endpoint also gets its budget, and knows what earlier runs of the folder have used today.
+
+    Raises ModelError where an endpoint's key is missing.
+    """
+    from .api import Api
+    from .batch import Batch
+
+    if isinstance(model, Batch):
+        model.folder = journal.path.parent
+    if isinstance(model, Api):
+        from .budget import Budget
+
+        model.ready()
+        model.say = say
+        model.budget = Budget(config.budget_usd, config.budget_tokens, journal)
+        model.gate.limits.used_before(journal.recent(model.name, _DAY, _SLOT))
+    return Journaled(model, journal)
 
 
 def resolve(base: str, relative_to: Path | None = None) -> str:

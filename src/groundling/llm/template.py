@@ -24,9 +24,10 @@ class Template:
     documents_role = False
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
-        return [self._reply(request) for request in requests]
+        return [self.reply(request) for request in requests]
 
-    def _reply(self, request: Request) -> Reply:
+    def reply(self, request: Request) -> Reply:
+        """The reply to one request. Raises ModelError for a task that the rules do not know."""
         given = request.inputs
         if request.task == "questions":
             return Reply(text=msgspec.json.encode({"questions": self._questions(given)}).decode())

@@ -7,8 +7,9 @@ bytes of tokens, so it needs a byte-level tokenizer (Llama 3, Qwen, GPT, nano); 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,10 +22,19 @@ _LONGEST_TOKEN = 32  # bytes
 
 
 class Table(NamedTuple):
-    """The bytes of each token id (None for control tokens), and the way back."""
+    """The bytes of each token id (None for control tokens), and the way back.
+
+    Some tokenizers (nano's) rewrite a text before cutting it and drop a `joiner` again when decoding; `normal` is that rewriting.
+    """
 
     pieces: list[bytes | None]
     ids: dict[bytes, int]
+    joiner: bytes = b""
+    normal: Callable[[str], str] = str
+
+    def plain(self, written: bytes) -> bytes:
+        """Written bytes as they decode."""
+        return written.replace(self.joiner, b"") if self.joiner else written
 
 
 def _byte_of() -> dict[str, int]:
@@ -47,7 +57,15 @@ def table(tokenizer: Any) -> Table | None:
             pieces[n] = None if n in special or tokenizer.added_tokens_decoder[n].special else added[n].encode()
         elif all(c in byte_of for c in token):
             pieces[n] = bytes(byte_of[c] for c in token)
-    return Table(pieces, {piece: n for n, piece in reversed(list(enumerate(pieces))) if piece})
+    ids = {piece: n for n, piece in reversed(list(enumerate(pieces))) if piece}
+    joiner = _joiner(json.loads(backend.to_str()).get("decoder"))
+    return Table(pieces, ids, joiner.encode(), backend.normalizer.normalize_str) if joiner else Table(pieces, ids)
+
+
+def _joiner(decoder: dict[str, Any] | None) -> str:
+    """What a decoder deletes from the text, or nothing."""
+    steps = (decoder or {}).get("decoders", [])
+    return next((s["pattern"]["String"] for s in steps if s["type"] == "Replace" and not s["content"] and "String" in s["pattern"]), "")
 
 
 class _Place(NamedTuple):
@@ -56,17 +74,17 @@ class _Place(NamedTuple):
     text: bytes
     at: int
     closing: bool
-    start: int = 0
 
 
 class _Row:
     """Where one reply stands: outside a quote (`places` is None), or at the places that its open quote may still be at."""
 
-    def __init__(self, texts: Sequence[str], begin: str, end: str) -> None:
-        self.texts = [t.encode() for t in texts]
-        self.begin, self.end = begin.encode(), end.encode()
-        # Before and after a list's mark: both are where a quote may start.
-        self.starts = [sorted({len(t[:at].encode()) for m in _START.finditer(t) for at in m.span()}) for t in texts]
+    def __init__(self, rule: Rule, known: Table) -> None:
+        self.known, self.begin, self.end = known, rule.begin.encode(), rule.end.encode()
+        self.texts = [t.encode() for t in rule.texts]
+        # Before and after a list's mark: both are where a quote may start. A text is written as it is cut after the opening mark.
+        starts = {t[at:] for t in rule.texts for m in _START.finditer(t) for at in m.span()}
+        self.starts = [_Place(known.normal(rule.begin + rest).removeprefix(rule.begin).encode(), 0, False) for rest in sorted(starts)]
         self.tail = b""
         self.places: list[_Place] | None = None
 
@@ -75,7 +93,7 @@ class _Row:
         if self.places is None:
             self.tail = (self.tail + (piece or b""))[-len(self.begin) - _LONGEST_TOKEN :]
             if self.tail.endswith(self.begin):
-                self.places = [_Place(t, s, False, s) for t, starts in zip(self.texts, self.starts, strict=True) for s in starts]
+                self.places = self.starts
             return
         piece = piece or b""
         moved = [p._replace(at=p.at + len(piece)) for p in self.alternatives() if p.text[p.at : p.at + len(piece)] == piece]
@@ -87,16 +105,16 @@ class _Row:
     def alternatives(self) -> list[_Place]:
         """The places, and at each end of a word the way out of the quote."""
         found = list(self.places or [])
-        quoted = {p.text[p.start : p.at] for p in found if not p.closing and p.at > p.start and _ends(p)}
+        quoted = {self.known.plain(p.text[: p.at]) for p in found if not p.closing and p.at and _ends(p)} - {b""}
         for quote in sorted(quoted):
             for number, text in enumerate(self.texts):
                 if quote in text:
                     found.append(_Place(self.end + f" [{number}]".encode(), 0, True))
         return found
 
-    def allowed(self, ids: dict[bytes, int]) -> set[int]:
+    def allowed(self) -> set[int]:
         """The tokens that stay within the alternatives."""
-        found: set[int] = set()
+        ids, found = self.known.ids, set[int]()
         for rest in {p.text[p.at : p.at + _LONGEST_TOKEN] for p in self.alternatives()}:
             found.update(ids[rest[:n]] for n in range(1, len(rest) + 1) if rest[:n] in ids)
         return found
@@ -113,7 +131,7 @@ class KeepVerbatim:
 
     def __init__(self, known: Table, prompt_length: int, rows: Sequence[Rule | None]) -> None:
         self.known, self.seen = known, prompt_length
-        self.rows = [_Row(row.texts, row.begin, row.end) if row else None for row in rows]
+        self.rows = [_Row(row, known) if row else None for row in rows]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         import torch
@@ -125,7 +143,7 @@ class KeepVerbatim:
                 continue
             for token in new[n]:
                 row.push(self.known.pieces[token] if token < len(self.known.pieces) else None)
-            if row.places is not None and (allowed := row.allowed(self.known.ids)):
+            if row.places is not None and (allowed := row.allowed()):
                 at = torch.tensor(sorted(allowed), device=scores.device)
                 kept = scores[n, at].clone()
                 scores[n] = float("-inf")

@@ -9,13 +9,14 @@ from .. import grounding, registry
 from ..config import Train
 from ..errors import InputError, MachineError, ModelError
 from ..llm.local import Local, need_torch, weights_fingerprint
+from ..panel import Watch, unwatched
 from ..records import Example
 from ..seeds import digest
 from ..workspace import Output, write_json
 from .tokens import Row, rows_of
 
 
-def train(examples: Iterable[Example], options: Train, base: str, seed: int, out: Output) -> None:
+def train(examples: Iterable[Example], options: Train, base: str, seed: int, out: Output, watch: Watch = unwatched) -> None:
     """Train on the examples of the `train` split and leave an adapter, its tokenizer and groundling.json in the output's folder.
 
     `base` is a folder or hub name. Raises InputError where nothing can be learnt from, ModelError where the result does not generate.
@@ -29,7 +30,7 @@ def train(examples: Iterable[Example], options: Train, base: str, seed: int, out
     for row in rows:
         out.keep(row)
     answers, tokens = sum(row.trained for row in rows), sum(len(row.ids) for row in rows)
-    log = objective.run(rows, base, options, seed, out.folder)
+    log = objective.run(rows, base, options, seed, out.folder, watch)
     describe(out.folder, options, base)
     reload(out.folder, base, next(e for e in chosen if e.id == rows[0].id), options.format)
     out.note(log=log, tokens=tokens, trained_tokens=answers, rows=len(rows), base=options.base)

@@ -6,20 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Train
 from ..errors import ModelError
-from ..llm.local import device
+from ..llm.local import bf16_is_fast, device
 
 if TYPE_CHECKING:
     import torch
-
-
-def bf16_is_fast() -> bool:
-    """Whether this machine multiplies bf16 in hardware."""
-    import torch
-
-    if device() == "cuda":
-        return torch.cuda.is_bf16_supported()
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
 def load(base: str) -> torch.nn.Module:

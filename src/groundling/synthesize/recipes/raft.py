@@ -11,13 +11,13 @@ the oracle; the oracle's place is the place it really has; each question has its
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-import json_repair
-from pydantic import Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from ...grounding import ABSTAIN, language
 from ...llm.base import Request
+from ...llm.structured import Failed, Text, structured, structured_all
 from ...records import Chunk, Example, Passage, Quote
 from .. import Bench, RecipeOptions, example_id
 
@@ -45,14 +45,14 @@ class Options(RecipeOptions):
     vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
 
 
-def _json(text: str) -> dict:
-    found = json_repair.loads(text)
-    return found if isinstance(found, dict) else {}
+class Questions(BaseModel):
+    # Items of other kinds are dropped one by one and counted: the rest of the list is still good.
+    questions: Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 
 
-def _text(value: object) -> str:
-    """A reply's field as text; numbers count, lists and objects do not."""
-    return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+class Answer(BaseModel):
+    quote: Text
+    answer: Text
 
 
 async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
@@ -60,28 +60,28 @@ async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
     questions = await _questions(unit, bench, options.questions)
     requests = [_answer_request(unit, q) for q in questions]
     found = []
-    for n, (question, reply) in enumerate(zip(questions, await bench.teacher.replies(requests), strict=True)):
-        said = _json(reply.text)
-        quote, answer = _text(said.get("quote")), _text(said.get("answer"))
-        if not answer:
+    for n, (question, said) in enumerate(zip(questions, await structured_all(bench.teacher, requests, Answer), strict=True)):
+        if isinstance(said, Failed):
+            bench.fail(f"no answer: {said.reason}", {"unit": unit.id, "question": question}, said.told)
+        elif not said.answer:
             bench.drop("the teacher found no answer", question)
-        elif quote not in unit.text or not quote:
-            bench.drop("quote not verbatim in the passage", {"question": question, "quote": quote})
+        elif said.quote not in unit.text or not said.quote:
+            bench.drop("quote not verbatim in the passage", {"question": question, "quote": said.quote})
         else:
-            found.append(_assemble(unit, bench, options, n, (question, quote, answer)))
+            found.append(_assemble(unit, bench, options, n, (question, said.quote, said.answer)))
     return found
 
 
 async def _questions(unit: Chunk, bench: Bench, count: int) -> list[str]:
     inputs = {"passage": unit.text, "title": unit.title, "count": count}
     request = Request(messages=[{"role": "user", "content": QUESTIONS.format(**inputs)}], max_tokens=500, task="questions", inputs=inputs)
-    listed = _json((await bench.teacher.replies([request]))[0].text).get("questions")
-    if not isinstance(listed, list):
-        bench.fail("no list of questions", unit.id, "")
+    said = await structured(bench.teacher, request, Questions)
+    if isinstance(said, Failed):
+        bench.fail(f"no list of questions: {said.reason}", unit.id, said.told)
         return []
-    for odd in (q for q in listed if not isinstance(q, str)):
+    for odd in (q for q in said.questions if not isinstance(q, str)):
         bench.drop("a question that is no text", odd)
-    questions = list(dict.fromkeys(q.strip() for q in listed if isinstance(q, str) and q.strip()))[:count]
+    questions = list(dict.fromkeys(q.strip() for q in said.questions if isinstance(q, str) and q.strip()))[:count]
     if not questions:
         bench.drop("no question for this chunk", unit.id)
     return questions

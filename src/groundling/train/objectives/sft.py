@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 from ...config import Train
 from ...errors import ModelError
-from ..model import bf16_is_fast, load, lora
+from ...llm.local import bf16_is_fast
+from ...panel import Watch
+from ..model import load, lora
+from ..progress import watched
 from ..tokens import Row
 
 # Models whose logits are the output embedding of the last hidden state and nothing more (no soft cap, no scale).
@@ -32,6 +36,9 @@ def _arguments(options: Train, seed: int, folder: Path) -> Any:
 
     from ...llm.local import device
 
+    # Renamed in transformers 5; TRL turns it on where it is not named.
+    named = {field.name for field in dataclasses.fields(SFTConfig)}
+    checkpointing = "activation_checkpointing" if "activation_checkpointing" in named else "gradient_checkpointing"
     return SFTConfig(
         output_dir=str(folder),
         num_train_epochs=options.epochs,
@@ -42,7 +49,6 @@ def _arguments(options: Train, seed: int, folder: Path) -> Any:
         weight_decay=0.0,
         max_length=None,  # over-long rows were counted and dropped before; TRL must not cut
         packing=False,
-        gradient_checkpointing=False,
         train_sampling_strategy="group_by_length",
         bf16=bf16_is_fast(),
         use_cpu=device() == "cpu",
@@ -56,6 +62,7 @@ def _arguments(options: Train, seed: int, folder: Path) -> Any:
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        **{checkpointing: False},
     )
 
 
@@ -83,7 +90,7 @@ def _trainer() -> type:
     return AnswerTrainer
 
 
-def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path) -> list[dict[str, float]]:
+def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path, watch: Watch) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; the adapter and tokenizer are saved into `folder`. Returns the log of losses."""
     import math
 
@@ -104,7 +111,8 @@ def run(rows: Sequence[Row], base: str, options: Train, seed: int, folder: Path)
         peft_config=lora(options),
     )
     last = last_checkpoint(checkpoints)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with watch(watched(trainer)):
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     log = [
         {"step": entry["step"], "loss": round(entry["loss"], 4), "rate": entry["learning_rate"]}
         for entry in trainer.state.log_history

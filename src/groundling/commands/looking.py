@@ -1,0 +1,60 @@
+"""Where a run stands, and what an id was made from and became."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .. import pipeline
+from ..errors import InputError
+from ..runs import Run
+from ..workspace import FOLDERS
+
+
+def status(run: Run, as_json: bool) -> None:
+    """Each stage as done, stale (which setting changed) or missing."""
+    found = pipeline.states(run)
+    if as_json:
+        run.say(json.dumps([{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1))
+        return
+    for s in found:
+        detail = s.why if s.state == "stale" else f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else ""
+        run.say(f"{FOLDERS[s.name]:12s} {s.state:8s} {detail}")
+
+
+def trace(run: Run, identity: str, as_json: bool) -> None:
+    """An id both ways. Raises InputError for an id that nothing in the run has."""
+    if run.space.record("chunk") is None:
+        raise InputError(f"{run.space.root} has no chunks yet, so no id can be followed. Run `groundling run` on its project first.")
+    found = _trace(run, identity)
+    if not any(found.values()):
+        raise InputError(f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.')
+    if as_json:
+        run.say(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for kind, items in found.items():
+        for item in items:
+            run.say(f"{kind:12s} " + "  ".join(f"{k}={str(v)[:90]!r}" for k, v in item.items()))
+
+
+def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
+    from ..evaluate.scoring import Row
+    from ..records import Example
+
+    chunks = [c for c in run.chunks.values() if identity in (c.id, c.document)]
+    examples = list(run.space.read("curate", Example)) if run.space.data("curate").exists() else []
+    own = [e for e in examples if e.id == identity]
+    rows = list(run.space.read("evaluate", Row)) if run.space.data("evaluate").exists() else []
+    asked = [r for r in rows if r.id == identity]
+    units = {c.id for c in chunks} | {e.unit for e in own} | {p.id for r in asked for p in r.passages}
+    chunks = [c for c in run.chunks.values() if c.id in units]
+    if not asked and not own:
+        own = [e for e in examples if e.unit in units]
+        asked = [r for r in rows if any(r.passages[n].id in units for n in r.citations)]
+    documents = [run.documents[d] for d in dict.fromkeys(c.document for c in chunks)]
+    return {
+        "document": [{"id": d.id, "path": d.path, "title": d.title} for d in documents],
+        "chunk": [{"id": c.id, "path": c.path, "span": f"{c.start}-{c.end}", "title": c.title, "text": c.text} for c in chunks],
+        "example": [{"id": e.id, "split": e.split, "support": e.support, "question": e.question, "answer": e.answer} for e in own],
+        "answer": [{"id": r.id, "model": r.model, "setting": r.setting, "question": r.question, "answer": r.answer} for r in asked],
+    }

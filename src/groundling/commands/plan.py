@@ -1,0 +1,248 @@
+"""What synthesize and train will take, told before it is paid: from a pilot of chunks really asked about, or from counts alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .. import forecast, pipeline
+from ..config import Endpoint
+from ..forecast import Allowed, Budget, Interval, Pace, Spent, Totals
+from ..llm import standin, tokens
+from ..llm.base import Model
+from ..records import Chunk
+from ..runs import Run, teaching
+from ..synthesize.choose import drawn, seeded
+from ..synthesize.trial import Trial
+from .plan_text import show
+from .plan_train import training
+from .trials import Desk, Measured, attempts, desk, direct, judgements, prepare
+
+FEW = 10  # chunks of a pilot below which its interval is called rough
+SAMPLE = 200  # chunks whose prompts are rendered where nothing is asked
+
+
+class Sample(NamedTuple):
+    """What the estimate rests on: chunks tried, what that really took, and whether the replies were assumed; `schema_share` then (see StandIn)."""
+
+    trials: list[Trial]
+    measured: Measured
+    assumed: bool
+    schema_share: float = 0.0
+
+
+class Chunks(NamedTuple):
+    """How many chunks there are, are drawn (`limit`, `target`), were done before or in the pilot, and are left."""
+
+    all: int
+    drawn: int
+    done: int
+    left: int
+
+
+def plan(run: Run, pilot: int, as_json: bool) -> None:
+    """Print the plan. The pilot's replies are stored, so the run does not pay for them again. Raises BudgetError where not even it is affordable."""
+    say = run.say
+    if as_json:
+        run.say = lambda text: None
+    prepare(run)
+    told: dict[str, Any] = {"project": run.project.name, "synthesize": {"state": _state(run)}}
+    if told["synthesize"]["state"] == "done":
+        told["train"] = training(run, None, [])
+    else:
+        asked = direct(run)
+        with run.space.lock(), teaching(asked) as model:
+            at = desk(asked, model)
+            sample = _sampled(at, pilot)
+            told["synthesize"] |= estimate(at, sample)
+        if asked is not run:
+            _in_batches(told["synthesize"])
+        kept = [e for t in sample.trials for e in t.examples]
+        said = judgements(run, kept)
+        left = [e for e in kept if not any(said[e.id].values())]
+        share = len(left) / len(kept) if kept else 0.0
+        told["train"] = training(run, told["synthesize"]["examples"], left, share)
+    if as_json:
+        say(json.dumps(_plain(told), ensure_ascii=False, indent=1))
+    else:
+        show(told, say)
+
+
+def _in_batches(made: dict[str, Any]) -> None:
+    """The provider's batches take as long as the provider likes; the pilot was asked call by call."""
+    made["left"]["seconds"] = Interval(None)
+    made["assumed"] = [text for text in made["assumed"] if not text.startswith("time")]
+    made["assumed"].append("time is not known: the provider decides how long a batch takes; the pilot was asked call by call, at the same prices")
+
+
+def _plain(value: Any) -> Any:
+    """For JSON: an interval is {"value", "low", "high"}."""
+    if isinstance(value, Interval):
+        return value._asdict()
+    return {name: _plain(v) for name, v in value.items()} if isinstance(value, dict) else value
+
+
+def _state(run: Run) -> str:
+    return next(s.state for s in pipeline.states(run) if s.name == "synthesize")
+
+
+def _sampled(at: Desk, pilot: int) -> Sample:
+    """The pilot; or, with none, prompts rendered with stand-in replies."""
+    order = seeded(_drawn(at), at.run.config.seed)
+    if pilot:
+        chosen = order[:pilot]
+        return Sample(*attempts(at, lambda tried: [] if tried else chosen, len(chosen)), assumed=False)
+    endpoint = getattr(getattr(at.bench.teacher, "inner", None), "endpoint", None)
+    nobody = standin.StandIn(native=endpoint is not None and endpoint.structured != "prompt")
+    aside = at._replace(bench=at.bench._replace(teacher=nobody, finish=lambda unit: None))
+    trials, measured = attempts(aside, lambda tried: [] if tried else order[:SAMPLE], min(SAMPLE, len(order)))
+    return Sample(trials, measured._replace(seconds=0.0), assumed=True, schema_share=nobody.schema_share)
+
+
+def _drawn(at: Desk) -> list[Chunk]:
+    return drawn(at.bench.chunks, at.run.config.synthesize, at.run.config.seed)
+
+
+def estimate(at: Desk, sample: Sample) -> dict[str, Any]:
+    """Everything about synthesize, as plain values and intervals."""
+    model, seed = at.bench.teacher, at.run.config.seed
+    spent, endpoint = _spent(sample), getattr(getattr(model, "inner", None), "endpoint", None)
+    budget, chunks = _budget(model, endpoint), count(at, sample)
+    totals = forecast.predict(spent, chunks.left, budget, seed)
+    if at.run.config.synthesize.target:
+        chunks, totals = until_target(at.run.config.synthesize.target, chunks, spent, budget, seed)
+    totals = _widened(totals, sample.schema_share) if sample.assumed else totals
+    own = spent if keeps(at, sample) else []
+    known = chunks.done - len(own)  # done by an earlier run: expected to be like the rest
+    before = sum(t.rows for t in own) + (sum(t.rows for t in spent) / len(spent) * known if spent else 0.0)
+    return {
+        "recipe": at.bench.recipe, "teacher": model.name, "endpoint": f"{endpoint.model} at {endpoint.base_url}" if endpoint else "",
+        "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
+        "left": {
+            "calls": totals.calls, "tokens_in": totals.tokens_in, "tokens_out": totals.tokens_out, "usd": totals.usd,
+            "seconds": _seconds(totals, sample, endpoint),
+        },
+        "examples": forecast.scaled(totals.rows, 1, before), "budget": _limits(model, totals, before, at.run),
+        "assumed": _assumptions(sample, endpoint),
+    }  # fmt: skip
+
+
+def keeps(at: Desk, sample: Sample) -> bool:
+    """Whether what was tried is stored, and needs not be asked again."""
+    return not sample.assumed and hasattr(at.bench.teacher, "journal")
+
+
+def count(at: Desk, sample: Sample) -> Chunks:
+    chosen = {c.id for c in _drawn(at)}
+    # Without a journal nothing of the pilot is kept: the run does it all again, at no cost.
+    tried = {t.unit.id for t in sample.trials} if keeps(at, sample) else set()
+    done = len(chosen & (set(at.bench.finished) | tried))
+    return Chunks(len(at.bench.chunks), len(chosen), done, len(chosen) - done)
+
+
+def until_target(target: int, chunks: Chunks, spent: Sequence[Spent], budget: Budget, seed: int) -> tuple[Chunks, Totals]:
+    """How many chunks a target of rows takes, and what they come to. The interval also holds that the number of chunks is not certain."""
+    if not spent:
+        return chunks, forecast.predict(spent, chunks.left, budget, seed)
+    mean = sum(t.rows for t in spent) / len(spent)
+    wanted = max(0.0, target - mean * chunks.done)
+    rows = forecast.predict(spent, max(1, min(chunks.left, math.ceil(wanted / mean) if mean else chunks.left)), budget, seed).rows
+    # As many chunks more or fewer as the rows of that many chunks are uncertain.
+    needed = [_needed(wanted, mean * (bound or 0.0) / rows.value if rows.value else 0.0, chunks.left) for bound in (rows.value, rows.high, rows.low)]
+    middle, few, many = (forecast.predict(spent, n, budget, seed) for n in needed)
+    ends = [Interval(m.value, f.low, n.high) for m, f, n in zip(middle, few, many, strict=True)]
+    return chunks._replace(left=needed[0]), Totals(*ends)
+
+
+def _needed(wanted: float, a_chunk: float, left: int) -> int:
+    return left if a_chunk <= 0 else min(left, math.ceil(wanted / a_chunk))
+
+
+def _spent(sample: Sample) -> list[Spent]:
+    """The tried chunks as numbers. Seconds of chunks that ran side by side are scaled so that they sum to the time that passed."""
+    own = sum(t.seconds for t in sample.trials)
+    scale = sample.measured.seconds / own if own else 0.0
+    return [Spent(t.calls, t.tokens_in, t.tokens_out, len(t.examples), t.seconds * scale) for t in sample.trials]
+
+
+def _budget(model: Model, endpoint: Endpoint | None) -> Budget:
+    """What is left of the run's budget, and the prices; both 0 for a model that costs nothing."""
+    if endpoint is None:
+        return Budget()
+    limits = getattr(getattr(model, "inner", None), "budget", None)
+    prices = (endpoint.price_in, endpoint.price_out) if endpoint.price_in or endpoint.price_out else (None, None)
+    if limits is None:
+        return Budget(None, None, *prices)
+    usd = limits.usd - limits.spent_usd if limits.usd else None
+    return Budget(usd, limits.tokens - limits.spent_tokens if limits.tokens else None, *prices)
+
+
+def _limits(model: Model, totals: Totals, before: float, run: Run) -> dict[str, Any] | None:
+    """The budget: what is spent of it, whether the rest is enough (`yes`, `no`, `perhaps`, `not known`), and how many rows it buys in all."""
+    limits = getattr(getattr(model, "inner", None), "budget", None)
+    if limits is None or not limits.any:
+        return None
+    left = [(limits.usd - limits.spent_usd, totals.usd)] if limits.usd else []
+    if limits.tokens:
+        both = Interval(*(None if a is None or b is None else a + b for a, b in zip(totals.tokens_in, totals.tokens_out, strict=True)))
+        left.append((limits.tokens - limits.spent_tokens, both))
+    verdicts = [forecast.fits(amount, needed) for amount, needed in left]
+    worst = next(v for v in ("no", "not known", "perhaps", "yes") if v in verdicts)
+    return {
+        "usd": limits.usd, "tokens": limits.tokens, "spent_usd": limits.spent_usd, "spent_tokens": limits.spent_tokens, "enough": worst,
+        "examples": forecast.scaled(totals.affordable, 1, before),
+    }  # fmt: skip
+
+
+def _seconds(totals: Totals, sample: Sample, endpoint: Endpoint | None) -> Interval:
+    """Time: of an endpoint by its calls, of a model on this machine by the seconds of the chunks tried."""
+    if endpoint is None:
+        return Interval(None) if sample.assumed else totals.seconds
+    seen = sample.measured
+    pace = None
+    if seen.latency and seen.seconds:
+        pace = Pace(seen.latency, seen.calls / seen.seconds, max((t.rounds for t in sample.trials), default=1))
+    allowed = Allowed(endpoint.max_parallel, endpoint.requests_per_minute, endpoint.tokens_per_minute, refused=seen.refused > 0)
+    return forecast.duration(totals, pace, allowed)
+
+
+def _widened(totals: Totals, schema_share: float) -> Totals:
+    """Intervals of an estimate without a pilot: a tokenizer may differ, schemas may count, replies may be shorter or longer than assumed."""
+    less, more = standin.SPREAD
+    tokens_in = forecast.stretched(totals.tokens_in, 1 - tokens.SPREAD, (1 + tokens.SPREAD) * (1 + schema_share))
+    return totals._replace(
+        tokens_in=tokens_in, tokens_out=forecast.stretched(totals.tokens_out, less, more), usd=forecast.stretched(totals.usd, less, more),
+        affordable=forecast.stretched(totals.affordable, 1 / more, 1.0), rows=Interval(None, 0.0, totals.rows.value), seconds=Interval(None),
+    )  # fmt: skip
+
+
+def _pilot(sample: Sample) -> dict[str, Any]:
+    return {
+        "chunks": len(sample.trials), "examples": sum(len(t.examples) for t in sample.trials),
+        "left_out": sum(len(t.dropped) for t in sample.trials), **sample.measured._asdict(),
+    }  # fmt: skip
+
+
+def _assumptions(sample: Sample, endpoint: Endpoint | None) -> list[str]:
+    """What the estimate takes for granted, in words."""
+    said = []
+    if sample.assumed:
+        said += [tokens.assumption(), f"replies: {standin.ASSUMED}; half to twice as long", "time is not measured without a pilot"]
+        if sample.schema_share:
+            said.append(f"endpoints that count JSON schemas as tokens in count {sample.schema_share:.0%} more: within the interval")
+    elif endpoint and sample.measured.latency is None:
+        said.append("time is not measured: every reply of the pilot was in the journal; a larger --pilot asks about new chunks")
+    elif endpoint and sample.measured.refused:
+        said.append(f"time at the pilot's pace of {sample.measured.calls / sample.measured.seconds:.1f} calls/s: the endpoint refused more")
+    elif endpoint:
+        said.append(
+            f"time if the endpoint takes {endpoint.max_parallel} calls at once at the pilot's {sample.measured.latency:.2f} s a call; "
+            f"the longest at the pilot's pace of {sample.measured.calls / sample.measured.seconds:.1f} calls/s"
+        )
+    if not sample.assumed and 0 < len(sample.trials) < FEW:
+        said.append(f"{len(sample.trials)} chunks are a small pilot: the intervals are rough")
+    if endpoint and not (endpoint.price_in or endpoint.price_out):
+        said.append("money is not known: price_in and price_out (USD per million tokens) are not set for this model")
+    return said

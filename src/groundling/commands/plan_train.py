@@ -1,0 +1,68 @@
+"""The part of the plan about training: examples, tokens and steps; time only where this run was trained before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import forecast, pipeline
+from ..forecast import Interval
+from ..records import Example
+from ..runs import Run
+
+SAMPLE = 300  # examples that are rendered and counted
+
+
+def training(run: Run, expected: Interval | None, kept: Sequence[Example], share: float = 1.0) -> dict[str, Any]:
+    """What training will read. From the curated examples where they are there, else from `expected` rows of which `share` pass the filters.
+
+    `kept` are rows that were made already, to count tokens in.
+    """
+    state = {s.name: s.state for s in pipeline.states(run)}
+    if state["curate"] == "done":
+        rows = [e for e in run.space.read("curate", Example) if e.split == "train"]
+        count = Interval(float(len(rows)), float(len(rows)), float(len(rows)))
+    else:
+        rows = [e for e in kept if e.split == "train"]
+        on_side = [run.split_of(c.document) == "train" for c in run.chunks.values()]
+        part = share * sum(on_side) / max(1, len(on_side))
+        count = forecast.scaled(expected, part) if expected and kept else Interval(None)
+    each, why = _tokens(run, rows)
+    options = run.config.train
+    return {
+        "state": state["train"], "examples": count, "measured_in": min(len(rows), SAMPLE), "counted": state["curate"] == "done",
+        "tokens": forecast.scaled(count, each) if each else Interval(None), "tokens_why": why,
+        "steps": Interval(*(None if n is None else float(math.ceil(options.epochs * math.ceil(n / options.batch))) for n in count)),
+        "epochs": options.epochs, "base": options.base, "seconds": _seconds(run, count, each),
+    }  # fmt: skip
+
+
+def _tokens(run: Run, rows: Sequence[Example]) -> tuple[float | None, str]:
+    """Mean tokens of an example in the base's own tokenizer; None and the reason where they cannot be counted here."""
+    base = run.base()
+    if not rows:
+        return None, "no example to count yet"
+    if not Path(base).is_dir():
+        return None, f"the tokenizer of {base} is not on this machine yet"
+    try:
+        import transformers  # noqa: F401
+    except ImportError:
+        return None, 'the extra [train] is not installed: pip install "groundling[train]"'
+    from ..llm.local import accepts_documents, load_tokenizer
+    from ..train.tokens import row_of
+
+    tokenizer = load_tokenizer(base)
+    role = accepts_documents(tokenizer)
+    some = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    return sum(len(row_of(e, run.config.train.format, tokenizer, role).ids) for e in some) / len(some), ""
+
+
+def _seconds(run: Run, count: Interval, each: float | None) -> Interval:
+    """From what the last training of this run took for a token; not known where it was never trained."""
+    record = run.space.record("train")
+    if record is None or not each or not record["notes"].get("tokens"):
+        return Interval(None)
+    passed = record["notes"]["tokens"] * record["settings"].get("epochs", 1)
+    return forecast.scaled(count, each * run.config.train.epochs * record["seconds"] / passed)

@@ -1,0 +1,88 @@
+"""The whole way: run the stages, write the report, and show the model at work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .. import pipeline
+from ..runs import Run, service
+from ..workspace import write_atomic
+from .reporting import write_report
+
+
+def effective(run: Run) -> str:
+    """The whole config as it would be used."""
+    data = run.config.model_dump(mode="json")
+    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip()
+
+
+def run_all(run: Run, first: str, last: str, redo: list[str]) -> None:
+    """Run the stages, write the report, and show the model at work."""
+    pipeline.run_stages(run, first, last, redo)
+    if pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate"):
+        after_evaluate(run, None)
+        show_answers(run)
+        where = run.space.root
+        run.say(f"\nReport: {where / 'report.html'}\nAsk:    groundling chat {where}\nServe:  groundling serve {where}")
+
+
+def after_evaluate(run: Run, json_out: Path | None) -> None:
+    """The report, the headline in the terminal, and the scores where they are wanted."""
+    write_report(run)
+    scores = json.loads((run.space.folder("evaluate") / "scores.json").read_bytes())
+    if json_out:
+        write_atomic(json_out, json.dumps(scores, indent=1).encode())
+    run.say(score_table(scores))
+
+
+def score_table(scores: list[dict[str, Any]]) -> str:
+    """The main metrics of every model and setting as a small table."""
+    shown = ("correct", "f1", "precision_answered", "citation_precision", "abstain_recall", "false_refusal_rate")
+    rows = [s for s in scores if s["questions"] == "all" and s["metric"] in shown]
+    lines = [f"\n{'model':10s} {'setting':8s} " + " ".join(f"{m[:18]:>18s}" for m in shown)]
+    for model, setting in dict.fromkeys((s["model"], s["setting"]) for s in rows):
+        cells = {s["metric"]: s for s in rows if (s["model"], s["setting"]) == (model, setting)}
+        texts = [_cell(cells.get(m)) for m in shown]
+        lines.append(f"{model:10s} {setting:8s} " + " ".join(f"{t:>18s}" for t in texts))
+    return "\n".join(lines)
+
+
+def _cell(score: dict[str, Any] | None) -> str:
+    if not score or score["value"] is None:
+        return "-"
+    span = "" if score["low"] is None else f" [{score['low']:.0%}, {score['high']:.0%}]"
+    return f"{score['value']:.0%}{span}"
+
+
+def show_answers(run: Run) -> None:
+    """Answer three questions and abstain on a fourth, as the report's model does: taken from its rows, chosen by what they show."""
+    from rich.console import Console
+
+    from ..serve.chat import show
+    from ..serve.service import ask
+
+    asked = service(run)
+    console = Console()
+    run.say("\nFour of its questions, chosen to show citing and abstaining (all are in the report):")
+    for question in _to_show(run):
+        told = asyncio.run(ask(asked, question))
+        console.print(f"\n? {question}", markup=False, highlight=False)
+        show(told.answer, told.sources, console, told.finish)
+
+
+def _to_show(run: Run) -> list[str]:
+    """Three answerable questions that the tuned model got right with a citation, and one it rightly refused; any of the kind where none was."""
+    from ..evaluate.scoring import Row
+
+    setting = f"k={run.config.serve.k}"
+    rows = [r for r in run.space.read("evaluate", Row) if r.model == "tuned"]
+    rows = [r for r in rows if r.setting == setting] or rows
+    answered = sorted((r for r in rows if r.answerable), key=lambda r: not (r.correct and r.citations and not r.abstained))
+    refused = sorted((r for r in rows if not r.answerable), key=lambda r: not r.abstained)
+    distinct = list({r.document: r for r in reversed(answered[:30])}.values())[::-1]
+    return [r.question for r in [*distinct[:3], *refused[:1]]]

@@ -1,0 +1,48 @@
+"""Before a run: a config to edit, and the checks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .. import config
+from ..errors import ConfigError
+from ..workspace import write_atomic
+
+
+def init(folder: Path) -> str:
+    """Write groundling.yaml, every setting at its default with what it means. Raises ConfigError where there is one already."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder. Make it, put documents there, and run init again.")
+    target = folder / "groundling.yaml"
+    if target.exists():
+        raise ConfigError(f"{target} exists already. Edit it, or delete it first.")
+    write_atomic(target, commented(config.Config).encode())
+    return f"{target} written. Next: groundling doctor {folder}, then groundling run {folder}"
+
+
+def commented(model: type[config.Section], indent: int = 0) -> str:
+    """A section as YAML, each field with its default and its description as a comment."""
+    lines = []
+    for name, field in model.model_fields.items():
+        pad, default = "  " * indent, field.get_default(call_default_factory=True)
+        if isinstance(default, config.Section):
+            lines += ["", f"{pad}{name}:  # {(type(default).__doc__ or '').strip()}", commented(type(default), indent + 1).rstrip("\n")]
+            continue
+        value = json.dumps(default, ensure_ascii=False)
+        comment = f"  # {field.description}" if field.description else ""
+        lines.append(f"{pad}{name}: {value}{comment}")
+    return "\n".join(lines) + "\n"
+
+
+def doctor(path: Path | None, as_json: bool, ask: bool = False) -> bool:
+    """Check machine and project. Returns whether all is well enough to run."""
+    from ..doctor import checks
+
+    found = checks(path, ask)
+    if as_json:
+        print(json.dumps([c._asdict() for c in found], indent=1))
+    else:
+        for check in found:
+            print(f"{'ok ' if check.ok else 'NO ' if check.needed else '-  '} {check.what}: {check.says}")
+    return all(c.ok for c in found if c.needed)

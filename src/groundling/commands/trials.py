@@ -1,0 +1,175 @@
+"""What plan and preview share: the cheap stages done, a bench at which nothing is written, and units tried at it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from .. import pipeline, registry
+from ..curate import Context, judged
+from ..interrupts import stoppable, until_stopped
+from ..llm.base import Model
+from ..llm.meter import Meter, Snapshot
+from ..panel import View
+from ..records import Chunk, Example
+from ..runs import Run, kept_units
+from ..synthesize import Bench, RecipeOptions, options_of
+from ..synthesize.trial import Trial, attempt
+from ..synthesize.view import budget_of, calls
+
+CHEAP = ("ingest", "chunk", "index")
+T = TypeVar("T")
+_LOOK = 0.01  # seconds between looks at how many calls are in flight
+
+
+class Desk(NamedTuple):
+    """All that trying a unit needs."""
+
+    recipe: ModuleType
+    options: RecipeOptions
+    bench: Bench
+    run: Run
+
+
+class Measured(NamedTuple):
+    """What trying some units really did: calls that went out, what they cost, how long it took.
+
+    `latency` is the mean time of a call in seconds, None where none went out; `refused` counts answers of 429.
+    """
+
+    calls: int = 0
+    from_journal: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+    latency: float | None = None
+    refused: int = 0
+
+
+def prepare(run: Run) -> None:
+    """Run ingest, chunk and index where they are missing or stale; what is done is left alone."""
+    if any(s.state != "done" for s in pipeline.states(run) if s.name in CHEAP):
+        pipeline.run_stages(run, CHEAP[0], CHEAP[-1])
+
+
+def direct(run: Run) -> Run:
+    """The run with its teacher asked call by call, though it may say `batch`: a few rows are not waited for as long as a provider's batch takes."""
+    name = run.config.synthesize.teacher
+    endpoint = run.config.models.get(name)
+    if endpoint is None or not endpoint.batch:
+        return run
+    models = {**run.config.models, name: endpoint.model_copy(update={"batch": False})}
+    return replace(run, project=run.project.model_copy(update={"config": run.config.model_copy(update={"models": models})}))
+
+
+def desk(run: Run, model: Model) -> Desk:
+    """A bench like synthesize's, for one recipe and its options."""
+    chosen = run.config.synthesize
+    recipe = registry.load("recipe", chosen.recipe)
+    stage = pipeline.STAGES[pipeline.NAMES.index("synthesize")]
+    bench = Bench(
+        teacher=model, search=run.search, chunks=sorted(run.chunks.values(), key=lambda c: c.id), seed=run.config.seed, recipe=chosen.recipe,
+        drop=lambda reason, what: None, fail=lambda reason, what, detail="": None, split_of=run.split_of,
+        **kept_units(run, model, pipeline.settings_of(run, stage)),
+    )  # fmt: skip
+    return Desk(recipe, options_of(recipe, chosen.options), bench, run)
+
+
+Choose = Callable[[Sequence[Trial]], Sequence[Chunk]]
+
+
+def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured]:
+    """Try the units that `choose` names when told what was tried so far, until it names none; those of one choice all at once.
+
+    With a panel and Ctrl-C as in a run. `most` is about how many there will be. Replies are stored; connections are closed in the end.
+    """
+    meter: Meter = getattr(at.bench.teacher, "meter", None) or Meter()
+    trials: list[Trial] = []
+
+    def view() -> View:
+        rates, facts, notice = calls(meter.snapshot(), budget_of(at.bench.teacher))
+        return View("trying", "chunks", len(trials), most, {}, rates, facts, notice)
+
+    async def one(unit: Chunk) -> Trial:
+        trial = await attempt(at.recipe, unit, at.bench, at.options)
+        at.bench.finish(unit.id)
+        return trial
+
+    async def work() -> Measured:
+        before, area, start = meter.snapshot(), _Area(meter), time.perf_counter()
+        try:
+            while units := choose(trials):
+                trials.extend(await together([one(unit) for unit in units]))
+            seconds = time.perf_counter() - start
+        finally:
+            area.stop()
+            await _leave(at.bench.teacher)
+        return _difference(before, meter.snapshot(), seconds, area.total)
+
+    with at.run.watch(view), stoppable() as stop:
+        measured = asyncio.run(until_stopped(work(), stop))
+    return trials, measured
+
+
+async def together(work: Sequence[Awaitable[T]]) -> list[T]:
+    """All results. Where one raises, the others are cancelled and waited for, and its error is raised."""
+    tasks = [asyncio.ensure_future(w) for w in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _leave(teacher: Any) -> None:
+    """Wait for calls in flight and store them; close the connections."""
+    for name in ("drain", "close"):
+        if hasattr(teacher, name):
+            await getattr(teacher, name)()
+
+
+class _Area:
+    """Calls in flight summed over time, in call-seconds; divided by the number of calls it is their mean time (Little's law)."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.total, self._meter = 0.0, meter
+        self._task = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        last = time.perf_counter()
+        while True:
+            flying = self._meter.in_flight
+            await asyncio.sleep(_LOOK)
+            now = time.perf_counter()
+            self.total += (flying + self._meter.in_flight) / 2 * (now - last)
+            last = now
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+def _difference(before: Snapshot, after: Snapshot, seconds: float, area: float) -> Measured:
+    out = after.calls - before.calls
+    return Measured(
+        calls=out, from_journal=after.from_journal - before.from_journal, tokens_in=after.tokens_in - before.tokens_in,
+        tokens_out=after.tokens_out - before.tokens_out, usd=after.usd - before.usd, seconds=seconds, latency=area / out if out else None,
+        refused=after.refused - before.refused,
+    )  # fmt: skip
+
+
+def judgements(run: Run, examples: Sequence[Example]) -> dict[str, dict[str, str | None]]:
+    """What each filter of curate says of each example, by its id: None where it keeps it. A filter hears only of what earlier ones kept."""
+    said: dict[str, dict[str, str | None]] = {e.id: {} for e in examples}
+    kept, context = list(examples), Context(questions=run.questions)
+    for name in run.config.curate.filters:
+        words = judged(name, kept, context)
+        for example, reason in zip(kept, words, strict=True):
+            said[example.id][name] = reason
+        kept = [e for e, reason in zip(kept, words, strict=True) if reason is None]
+    return said

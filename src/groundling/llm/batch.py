@@ -1,0 +1,260 @@
+"""A provider's batch mode behind the same interface: requests that wait at the same time go up in one file, and are awaited for hours if need be.
+
+Nothing is paid for twice. A batch is written down before it is made (see `batchstore`); a run that was killed finds its batches again and goes on
+waiting for them, and what a batch brought is stored before anybody gets it. Lines that failed, expired or are missing go into a later batch.
+The fingerprint is that of the endpoint without batch mode, so a journal serves both.
+
+`open.teacher` gives a `Batch` for an endpoint with `batch: true`; `open.remembered` tells it the journal's `folder`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import Endpoint
+from ..errors import BudgetError, ModelError
+from .api import Api
+from .base import Reply, Request, call_key
+from .batchhttp import BatchHttp, NotMade
+from .batchqueue import Queue, Waiting
+from .batchstore import BatchStore, Open
+from .batchwire import ENDED, MAX_BYTES, MAX_LINES, Line, State, parts
+from .budget import Budget, Cost
+from .completions import Trouble, body
+from .gate import Stopped
+
+POLL = (2.0, 60.0)  # seconds between looks at a batch: first, and later
+ROUNDS = 4  # batches that a request may be in before it counts as failed
+
+
+class Batch(Api):
+    """Implements `base.Model`. As many requests as there are may wait at once: `parallel` is the size of a file."""
+
+    def __init__(self, name: str, endpoint: Endpoint, budget: Budget | None = None, say: Callable[[str], None] | None = None) -> None:
+        super().__init__(name, endpoint, budget, say)
+        self.folder: Path | None = None
+        self.parallel, self.poll, self.most = MAX_LINES, POLL, (MAX_LINES, MAX_BYTES)
+        self.calls, self.queue = BatchHttp(self), Queue(self._submit, self._broken)
+        self._store: BatchStore | None = None
+        self._waiting: dict[str, Waiting] = {}
+        self._under_way: dict[str, int] = {}  # key -> number of its batch
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._progress: dict[int, State] = {}
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        return list(await asyncio.gather(*(self.reply(request) for request in requests)))
+
+    async def reply(self, request: Request) -> Reply:
+        """One reply, whenever its batch is done; `finish` is `error` where it failed in four batches.
+
+        Raises as `Api.reply` does; ModelError also where the provider refuses the batch.
+        """
+        if self.gate.stopping:
+            raise Stopped
+        store, key = self._opened(), call_key(self.fingerprint, request)
+        one = self._waiting.get(key)
+        if one is None:
+            if known := store.result(key):
+                self._paid(known, Cost())
+                return known
+            one = self._waiting[key] = Waiting(key, request, self._line(key, request))
+            if key not in self._under_way:
+                self.queue.add(one)
+        return await asyncio.shield(one.future)
+
+    def stop(self) -> None:
+        """Wait no longer. Batches go on at the provider; the next run fetches what they brought."""
+        super().stop()
+        if self._under_way and self._tasks:
+            self.say(f"  {len(self._under_way)} requests are in batches at {self.name}. The same command later fetches their replies.")
+        self.queue.clear()
+        for task in self._tasks:
+            task.cancel()
+        self._broken(list(self._waiting), Stopped())
+
+    async def close(self) -> None:
+        """Close the connections and the store."""
+        self.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().close()
+        if self._store:
+            self._store.close()
+            self._store = None
+
+    def _opened(self) -> BatchStore:
+        """The store; opened first, it starts to wait for the batches that earlier runs left."""
+        if self._store is None:
+            if self.folder is None:
+                raise ModelError(f"models.{self.name}: batch mode needs a run folder to keep its batches in.")
+            self._store = BatchStore(self.folder / "batches.sqlite")
+            for left in self._store.open(self.fingerprint):
+                self._under_way |= dict.fromkeys(left.keys, left.number)
+                if self.budget:  # what they may cost is set aside again, over the limit too: it is under way
+                    self.budget.settle(Cost(*(-n for n in left.worst)), Cost())
+                self._start(self._go_on(left), left.keys)
+        return self._store
+
+    def _start(self, work: Coroutine[Any, Any, None], keys: list[str]) -> None:
+        """A task for a batch; what stops it stops whoever waits for one of its keys."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                return
+            if error := task.exception():
+                self._broken(keys, error)
+
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    def _line(self, key: str, request: Request) -> Line:
+        return Line(key, body(request, self.endpoint, self._native is not False))
+
+    async def _submit(self, waiting: list[Waiting]) -> int:
+        """Start batches of as many as the budget allows now, from the first on; how many. Raises BudgetError where nothing fits any more."""
+        chosen: list[Waiting] = []
+        for one in waiting:
+            one.held = self._cost(one.line.body.most_in, one.line.body.most_out)
+            try:
+                if not await self._reserve(one.held):
+                    break
+            except BudgetError:
+                if chosen:
+                    break
+                raise
+            chosen.append(one)
+        for part in parts((one.line for one in chosen), *self.most):
+            keys = [line.key for line in part]
+            self._under_way |= dict.fromkeys(keys, 0)
+            worst = Cost(*(sum(column) for column in zip(*(self._waiting[key].held for key in keys))))
+            self._start(self._make(part, worst), keys)
+        return len(chosen)
+
+    def _broken(self, keys: Iterable[str], error: BaseException) -> None:
+        """Whoever waits for one of these requests gets the error."""
+        for key in keys:
+            self._under_way.pop(key, None)
+            one = self._waiting.pop(key, None)
+            if one and not one.future.done():
+                one.future.set_exception(error)
+                one.future.exception()  # read: nobody may be waiting any more
+
+    async def _reserve(self, worst: Cost) -> bool:
+        """Set aside what a request may cost; False where that must wait for a batch that is under way."""
+        if self.budget is None:
+            return True
+        task = asyncio.ensure_future(self.budget.reserve(worst))
+        await asyncio.sleep(0)  # it ends at once, or it waits
+        if not task.done():
+            task.cancel()
+            return False
+        task.result()
+        return True
+
+    async def _make(self, part: list[Line], worst: Cost) -> None:
+        """Upload a part, make a batch of it, wait for it; each step is written down before the next."""
+        store, keys = self._opened(), [line.key for line in part]
+        number = store.plan(self.fingerprint, keys, worst)
+        self._under_way |= dict.fromkeys(keys, number)
+        try:
+            file = await self.calls.upload(b"".join(line.data for line in part))
+            store.uploaded(number, file)
+            id = await self.calls.make(file)
+        except NotMade:  # any other error leaves open whether the batch was made, and the next run looks for it
+            store.finish(number, {})
+            self._release(worst)
+            raise
+        store.made(number, id)
+        await self._follow(Open(number, file, id, keys, worst))
+
+    async def _go_on(self, left: Open) -> None:
+        """A batch that an earlier run left: wait for it where it was made, else free its requests to be asked."""
+        id = left.id or (await self.calls.made_of(left.file) if left.file else None)
+        if id is None:
+            self._opened().finish(left.number, {})
+            self._release(left.worst)
+            for key in left.keys:
+                self._under_way.pop(key, None)
+                if key in self._waiting:
+                    self.queue.add(self._waiting[key])
+            return
+        self._opened().made(left.number, id)
+        self.say(f"  {self.name}: {len(left.keys)} requests are in the batch {id} from before; waiting for it.")
+        await self._follow(left._replace(id=id))
+
+    async def _follow(self, batch: Open) -> None:
+        """Wait for a batch, store what it brought, hand it on."""
+        assert batch.id
+        wait = self.poll[0]
+        while True:
+            state = await self.calls.state(batch.id)
+            self._progress[batch.number] = state
+            self._tell()
+            if state.status in ENDED:
+                break
+            await asyncio.sleep(wait)
+            wait = min(self.poll[1], wait * 1.5)
+        del self._progress[batch.number]
+        if state.status == "failed":
+            self._opened().finish(batch.number, {})
+            self._release(batch.worst)
+            why = state.reason or "the provider gives no reason"
+            raise ModelError(f'The batch {batch.id} of "{self.name}" failed: {why} None of its {len(batch.keys)} requests was answered.')
+        sent = {k: self._waiting[k].line.body for k in batch.keys if k in self._waiting}
+        found = await self.calls.results(batch.id, state, sent)
+        mine = set(batch.keys)
+        good = {k: r for k, r in found.items() if isinstance(r, Reply) and k in mine}
+        self._opened().finish(batch.number, good)
+        self._deliver(batch, {k: found[k] for k in batch.keys if k in found})
+
+    def _tell(self) -> None:
+        """Where the batches stand, for the panel."""
+        done, total = (sum(s[n] for s in self._progress.values()) for n in (3, 4))
+        self.meter.in_flight = len(self._under_way)
+        count = f"{len(self._progress)} batch{'es' if len(self._progress) > 1 else ''}"
+        self.meter.notice = f"{count} at the provider, {done:,} of {total:,} requests answered" if self._progress else ""
+
+    def _deliver(self, batch: Open, found: dict[str, Reply | Trouble]) -> None:
+        """Replies to who waits for them; the rest once more, or as failed."""
+        self._release(batch.worst)
+        for key in batch.keys:
+            self._under_way.pop(key, None)
+            one, got = self._waiting.get(key), found.get(key, Trouble("broken", "the batch has no result for it"))
+            if one is None or one.future.done():
+                self._waiting.pop(key, None)
+            elif isinstance(got, Reply):
+                self._paid(got, Cost())
+                self._native = True if one.line.body.native else self._native
+                del self._waiting[key]
+                one.future.set_result(got)
+            else:
+                self._again(one, got)
+        self._tell()
+
+    def _again(self, one: Waiting, got: Trouble) -> None:
+        one.rounds += 1
+        in_words = got.kind == "fatal" and one.line.body.native and self._words_instead(got)
+        if got.kind == "fatal" and not in_words:
+            self._waiting.pop(one.key).future.set_exception(self._error(got))
+        elif one.rounds >= ROUNDS and not in_words:
+            self.meter.failed += 1
+            told = f"No reply in {one.rounds} batches. The last: {got.reason}"
+            self._waiting.pop(one.key).future.set_result(Reply(text=told, finish="error"))
+        else:
+            self.meter.retries += 1
+            one.line = self._line(one.key, one.request)
+            self.queue.add(one)
+
+    def _paid(self, reply: Reply, held: Cost) -> None:
+        cost = self._cost(reply.tokens_in, reply.tokens_out)
+        self.meter.answered(*cost)
+        if self.budget:
+            self.budget.settle(held, cost)
+
+    def _release(self, worst: Cost) -> None:
+        if self.budget:
+            self.budget.settle(worst, Cost())

@@ -1,0 +1,118 @@
+"""What was handed to a provider's batch mode and what came back, in SQLite beside the journal, so that a killed run goes on with the same batches.
+
+A batch is noted before its file is uploaded, its file before the batch is made, its id as soon as it is told. Wherever a kill falls, the next
+run knows which requests may be under way, and can ask the provider for the batch that was made of a file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ..errors import MachineError
+from .base import Reply
+from .budget import Cost
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batches (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, file TEXT, id TEXT,
+    tokens_in INTEGER, tokens_out INTEGER, usd REAL, made REAL DEFAULT (unixepoch('subsec'))
+);
+CREATE TABLE IF NOT EXISTS lines (number INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (number, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, reply BLOB NOT NULL);
+"""
+
+
+class Open(NamedTuple):
+    """A batch whose results are not here yet. Without `id` it may or may not have been made, of `file`; without that it was not.
+
+    `worst` is the most that it can cost.
+    """
+
+    number: int
+    file: str | None
+    id: str | None
+    keys: list[str]
+    worst: Cost
+
+
+class BatchStore:
+    """The batches and results of one run's folder. Raises MachineError where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise MachineError(f"{path} could not be opened ({error}). It says which batches are under way: restore it before going on.") from error
+
+    def result(self, key: str) -> Reply | None:
+        row = self._db.execute("SELECT reply FROM results WHERE key = ?", (key,)).fetchone()
+        return msgspec.json.decode(row[0], type=Reply) if row else None
+
+    def plan(self, model: str, keys: Iterable[str], worst: Cost) -> int:
+        """Note a batch that is about to be made; its number."""
+        with self._writing() as db:
+            number = db.execute("INSERT INTO batches (model, tokens_in, tokens_out, usd) VALUES (?,?,?,?)", (model, *worst)).lastrowid
+            db.executemany("INSERT INTO lines VALUES (?,?)", ((number, key) for key in keys))
+        assert number is not None
+        return number
+
+    def uploaded(self, number: int, file: str) -> None:
+        with self._writing() as db:
+            db.execute("UPDATE batches SET file = ? WHERE number = ?", (file, number))
+
+    def made(self, number: int, id: str) -> None:
+        with self._writing() as db:
+            db.execute("UPDATE batches SET id = ? WHERE number = ?", (id, number))
+
+    def finish(self, number: int, results: dict[str, Reply]) -> None:
+        """Store all that a batch brought and forget the batch, in one transaction."""
+        with self._writing() as db:
+            db.executemany("INSERT OR REPLACE INTO results VALUES (?,?)", ((key, msgspec.json.encode(reply)) for key, reply in results.items()))
+            db.execute("DELETE FROM lines WHERE number = ?", (number,))
+            db.execute("DELETE FROM batches WHERE number = ?", (number,))
+
+    def open(self, model: str) -> list[Open]:
+        """The batches of a model (its fingerprint) that are not finished, the oldest first."""
+        rows = self._db.execute(
+            "SELECT number, file, id, tokens_in, tokens_out, usd FROM batches WHERE model = ? ORDER BY number", (model,)
+        ).fetchall()
+        found = []
+        for number, file, id, *worst in rows:
+            keys = [row[0] for row in self._db.execute("SELECT key FROM lines WHERE number = ?", (number,))]
+            found.append(Open(number, file, id, keys, Cost(*worst)))
+        return found
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _writing(self) -> _Writing:
+        return _Writing(self._db, self.path)
+
+
+class _Writing:
+    """One transaction; a failure becomes a sentence."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self.db, self.path = db, path
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self.db.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self.db.__exit__(kind, error, trace)  # type: ignore[arg-type]
+        except sqlite3.DatabaseError as broken:
+            raise MachineError(f"{self.path} could not be written ({broken}). Free some space and run again.") from broken
+        if isinstance(error, sqlite3.DatabaseError):
+            raise MachineError(f"{self.path} could not be written ({error}). Free some space and run again.") from error

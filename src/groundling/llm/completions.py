@@ -1,0 +1,147 @@
+"""The chat-completions protocol: the body of a call, the reply in an answer, and what went wrong where there is none. No I/O."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..config import Endpoint
+from .base import Reply, Request
+from .schema import prompted, response_format
+
+_SHOWN = 300  # characters of a server's message
+_QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}  # a 429 that no waiting cures
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+
+
+class Trouble(NamedTuple):
+    """Why a call brought no reply. `kind`: `refused` (one too many), `broken` (try again), `unreachable` (nobody there) or `fatal`.
+
+    `billed` says whether the endpoint may have worked, and charge, for it.
+    """
+
+    kind: str
+    reason: str
+    status: int = 0
+    retry_after: float = 0.0
+    billed: bool = False
+
+
+class Body(NamedTuple):
+    """A call's body, and the most tokens that it can cost: a token of a prompt is at least one byte of it."""
+
+    data: bytes
+    most_in: int
+    most_out: int
+    native: bool
+
+    @property
+    def likely(self) -> float:
+        """Tokens that it will about take: what limits a minute are kept with until the answer tells."""
+        return self.most_in / 4 + self.most_out
+
+
+def body(request: Request, endpoint: Endpoint, native: bool) -> Body:
+    """The body of a request. `native`: a schema goes into `response_format`; else it is asked for in words."""
+    asked = request if native else prompted(request)
+    fields: dict[str, Any] = {
+        "model": endpoint.model, "messages": asked.messages, "max_tokens": asked.max_tokens, "temperature": asked.temperature, "top_p": asked.top_p,
+    }  # fmt: skip
+    if asked.stop:
+        fields["stop"] = asked.stop
+    if asked.schema is not None:
+        fields["response_format"] = response_format(asked.schema)
+    fields = {name: value for name, value in {**fields, **endpoint.extra}.items() if value is not None}
+    data = msgspec.json.encode(fields)
+    longest = max([asked.max_tokens, *(v for k in ("max_tokens", "max_completion_tokens") if isinstance(v := endpoint.extra.get(k), int))])
+    return Body(data, len(data), longest, asked.schema is not None)
+
+
+def reply(data: bytes, sent: Body) -> Reply | Trouble:
+    """The reply in the body of a 200, or why it is none."""
+    try:
+        told = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "a page of HTML" if data.lstrip()[:1] == b"<" else f"no answer of a chat API ({error})"
+        return Trouble("broken", f"200 with {what}", 200, billed=True)
+    if not told.choices:
+        return Trouble("broken", "200 without a reply (no choices)", 200, billed=True)
+    choice = told.choices[0]
+    text = choice.message.content or choice.message.refusal or ""
+    usage = told.usage
+    # An endpoint that tells no usage is counted at the most that it can have been, so that budgets hold.
+    tokens_in, tokens_out = (usage.prompt_tokens, usage.completion_tokens) if usage else (sent.most_in, min(sent.most_out, len(text.encode())))
+    return Reply(text=text, tokens_in=tokens_in, tokens_out=tokens_out, finish="length" if choice.finish_reason == "length" else "stop")
+
+
+def trouble(status: int, data: bytes, retry_after: str | None) -> Trouble:
+    """What an answer with another status than 200 means."""
+    message, code = _message(data)
+    reason = f"{status}{': ' + message if message else ''}"
+    after = seconds(retry_after)
+    if 300 <= status < 400:
+        return Trouble("fatal", f"{status}: it sends calls on to another address, which is not followed", status)
+    if status in (429, 529):
+        return Trouble("fatal" if code in _QUOTA else "refused", reason, status, after)
+    if status in (408, 409, 425) or status >= 500:
+        return Trouble("broken", reason, status, after)
+    return Trouble("fatal", reason, status)
+
+
+def _message(data: bytes) -> tuple[str, str]:
+    """The server's own words, shortened to a line, and its code for the error."""
+    try:
+        told = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = data.decode("utf-8", "replace")
+        return ("a page of HTML" if text.lstrip().startswith("<") else _line(text)), ""
+    error = told.get("error", told) if isinstance(told, dict) else told
+    if isinstance(error, dict):
+        message = error.get("message") or error.get("detail") or error
+        text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
+        return _line(text), str(error.get("code") or error.get("type") or "")
+    return _line(str(error)), ""
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def seconds(retry_after: str | None) -> float:
+    """The seconds of a Retry-After header: a number, or an HTTP date; 0 where there is none or it cannot be read."""
+    if not retry_after:
+        return 0.0
+    try:
+        return max(0.0, min(float(retry_after), 86_400.0))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, min(parsedate_to_datetime(retry_after).timestamp() - time.time(), 86_400.0))
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -1,0 +1,62 @@
+"""A small project whose teacher is the fake one, on a port of its own."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundling.llm import fake
+
+PLACES = "Turku Oulu Espoo Vantaa Lahti Kuopio Pori Kotka Rauma Salo Loimaa Imatra Raahe Lohja Kemi Tornio".split()
+SENTENCES = (
+    "The scale of {p} weighs {n} kg in all. Its battery in {p} lasts {n} months in normal use. Repairs in {p} are done within {n} working days. "
+    "The warranty of the scale costs 1{n} EUR in {p}. A hotel night in {p} may cost at most 1{n} EUR."
+)
+
+
+class Teacher:
+    """The fake teacher as the tests see it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/stats", timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def reset(self) -> None:
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/reset", method="POST"), timeout=60).close()
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Teacher]:
+    with fake.running("--latency", "0.02") as url:
+        yield Teacher(url)
+
+
+@pytest.fixture
+def teacher(served: Teacher) -> Teacher:
+    """The session's fake teacher with its counts at zero."""
+    served.reset()
+    return served
+
+
+def project(folder: Path, url: str, more: str = "", prices: str = "price_in: 2, price_out: 8") -> Path:
+    """A folder of 16 short documents, 32 chunks, and a config with the fake teacher."""
+    docs = folder / "docs"
+    docs.mkdir()
+    for n, place in enumerate(PLACES):
+        (docs / f"{place}.md").write_text(f"# {place}\n\n" + "\n\n".join(SENTENCES.format(p=place, n=11 + 3 * n + k) for k in (0, 40)))
+    config = f"name: scales\nchunk: {{size: 330, overlap: 0}}\nmodels:\n  t: {{base_url: '{url}', model: fake, max_parallel: 64, {prices}}}\n"
+    (docs / "groundling.yaml").write_text(f"{config}synthesize: {{teacher: t}}\n{more}")
+    return docs
+
+
+@pytest.fixture
+def docs(tmp_path: Path, teacher: Teacher) -> Path:
+    return project(tmp_path, teacher.url)
