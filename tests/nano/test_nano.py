@@ -72,7 +72,7 @@ def test_a_few_steps_of_pretraining_lower_the_loss(tmp_path) -> None:
     from groundling.nano import pretrain
 
     loaded = AutoTokenizer.from_pretrained(_weights())
-    network = pretrain.fresh(width=64, layers=1, heads=2)
+    network = pretrain.fresh(width=96, layers=2, heads=3)
     plan = pretrain.Plan(tokens=1024, longest=1, limit=400)
     optimizers = pretrain._optimizers(network, 5e-3)
     losses = []
@@ -94,7 +94,7 @@ def test_the_loss_counts_answer_tokens_only() -> None:
     from groundling.nano import pretrain
 
     loaded = AutoTokenizer.from_pretrained(_weights())
-    network = pretrain.fresh(width=64, layers=1, heads=2).eval()
+    network = pretrain.fresh(width=96, layers=2, heads=3).eval()
     batch = next(pretrain.batches(loaded, pretrain.Plan(tokens=1500, longest=1, context_share=0.0)))
     loss, plain = pretrain.loss_of(network, batch)
     logits = network(input_ids=batch.ids).logits[:, :-1]
@@ -108,4 +108,4 @@ def test_the_tokens_that_decide_weigh_more_than_those_that_copy() -> None:
     from groundling.nano.pretrain import weights
 
     inside = [False, False, *[True] * 9]
-    assert weights([1, 2, 10, 11, 12, 13, 14, 15, 99, 16, 17], inside, 0.3, 99) == [0.3, 0.3, *[6.0] * 5, 1.0, 1.0, 3.0, 3.0]
+    assert weights([1, 2, 10, 11, 12, 13, 14, 15, 99, 16, 17], inside, 0.3, 99) == [0.3, 0.3, *[6.0] * 6, 1.0, 3.0, 3.0]

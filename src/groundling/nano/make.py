@@ -1,48 +1,89 @@
-"""Make nano from nothing: `python -m groundling.nano.make OUT --minutes 60` trains the tokenizer and one leg.
+"""Make nano from nothing: `python -m groundling.nano.make OUT --minutes 90` trains the tokenizer and then the network, in three legs.
 
-`--start FOLDER` begins a leg from earlier weights; `--decay` lets the rate fall to nothing: the last leg. Runs on a GPU where there is one.
+Each leg ends with weights that the next one starts from, in OUT/leg-N; killed and started again, finished legs stay. The result is OUT/weights.
+`torchrun --nproc_per_node 2 --module -- groundling.nano.make OUT` uses two processes; on a GPU one is right.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Leg(NamedTuple):
+    """One leg: its share of the time, and what it teaches (see `tasks.draw` and `pretrain.Plan`)."""
+
+    share: float
+    stage: int
+    longest: int
+    limit: int
+    tokens: int
+    rate: float
+    decay: bool = False
+
+
+# Finding by words; then facts too; then everything, at full length, with the rate going down.
+LEGS = (
+    Leg(0.14, 1, 2, 700, 1024, 3e-3),
+    Leg(0.26, 2, 3, 800, 1536, 3e-3),
+    Leg(0.60, 3, 4, 1100, 2048, 2.5e-3, decay=True),
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--start", type=Path, help="weights that an earlier leg wrote")
-    parser.add_argument("--leg", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--tokens", type=int, default=8192)
-    parser.add_argument("--limit", type=int, default=1024)
-    parser.add_argument("--longest", type=int, default=5)
-    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--minutes", type=float, default=90.0, help="wall time of all legs together")
+    parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--decay", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--legs", type=int, nargs="*", default=[1, 2, 3], help="run only these")
     arguments = parser.parse_args()
 
     import torch
-    from transformers import AutoTokenizer, LlamaForCausalLM
-
-    from . import pretrain, tokenizer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if arguments.start:
-        network = LlamaForCausalLM.from_pretrained(arguments.start, dtype=torch.float32)
-        loaded = AutoTokenizer.from_pretrained(arguments.start)
-    else:
-        tokenizer.train(arguments.out, arguments.seed)
-        loaded = AutoTokenizer.from_pretrained(arguments.out)
-        network = pretrain.fresh(arguments.width, arguments.layers, arguments.width // 32, arguments.seed)
+    start = arguments.out / "leg-0"
+    if not (start / "config.json").exists():
+        _begin(start, arguments.width, arguments.layers, arguments.seed)
+    for number in arguments.legs:
+        leg, folder = LEGS[number - 1], arguments.out / f"leg-{number}"
+        if not (folder / "log.json").exists():
+            _run(leg, number, arguments.minutes * leg.share, arguments.seed, folder, device)
+    from .pretrain import Workers
+
+    if Workers().first():
+        last = arguments.out / f"leg-{arguments.legs[-1]}"
+        shutil.copytree(last, arguments.out / "weights", dirs_exist_ok=True, ignore=shutil.ignore_patterns("log.json"))
+
+
+def _begin(folder: Path, width: int, layers: int, seed: int) -> None:
+    """The tokenizer and an untrained network."""
+    from . import pretrain, tokenizer
+
+    if pretrain.Workers().first():
+        tokenizer.train(folder, seed)
+        pretrain.fresh(width, layers, width // 32, seed).save_pretrained(folder)
+    pretrain.Workers().agreed(0.0)
+
+
+def _run(leg: Leg, number: int, minutes: float, seed: int, folder: Path, device: str) -> None:
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from . import pretrain
+
+    before = folder.parent / f"leg-{number - 1}"
+    network = LlamaForCausalLM.from_pretrained(before, dtype="float32")
     plan = pretrain.Plan(
-        leg=arguments.leg, minutes=arguments.minutes, rate=arguments.rate, decay=arguments.decay, tokens=arguments.tokens,
-        limit=arguments.limit, longest=arguments.longest, seed=arguments.seed,
+        leg=number, minutes=minutes, rate=leg.rate, decay=leg.decay, tokens=leg.tokens, limit=leg.limit, longest=leg.longest, stage=leg.stage,
+        seed=seed,
     )  # fmt: skip
-    pretrain.train(network, loaded, plan, arguments.out, device)
+    log = pretrain.train(network, AutoTokenizer.from_pretrained(before), plan, folder, device)
+    if pretrain.Workers().first():
+        (folder / "log.json").write_text(json.dumps(log))
 
 
 if __name__ == "__main__":

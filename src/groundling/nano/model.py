@@ -14,12 +14,12 @@ SPECIAL = [PAD, END, *(f"<|{role}|>" for role in ROLES)]
 # Marks of the raft format, one token each. They are ordinary text: decoding keeps them.
 MARKS = ["##begin_quote##", "##end_quote##", "<ANSWER>:"]
 
-# Any role name is printed, so `documents` is one; a turn is <|role|>content<|end|>.
+# Any role name is printed, so `documents` is one; a turn is <|role|>, a line break, content<|end|>.
 CHAT_TEMPLATE = (
-    "{%- for message in messages -%}<|{{ message['role'] }}|>"
+    "{%- for message in messages -%}<|{{ message['role'] }}|>{{ '\\n' }}"
     "{%- if message['role'] == 'assistant' -%}{% generation %}{{ message['content'] }}<|end|>{% endgeneration %}"
     "{%- else -%}{{ message['content'] }}<|end|>{%- endif -%}"
-    "{%- endfor -%}{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
+    "{%- endfor -%}{%- if add_generation_prompt -%}<|assistant|>{{ '\\n' }}{%- endif -%}"
 )
 
 
@@ -35,7 +35,7 @@ def config(width: int, layers: int, heads: int, positions: int = 4096) -> LlamaC
         num_attention_heads=heads,
         num_key_value_heads=heads,
         max_position_embeddings=positions,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
         tie_word_embeddings=True,
         rms_norm_eps=1e-5,
         bos_token_id=None,

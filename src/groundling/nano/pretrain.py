@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..seeds import rng
 from . import model, tasks
+from .aim import Aim, Marks, Sights, aims
 from .model import MARKS
-from .tokenizer import encode
+from .tokenizer import JOINER, encode
 
 if TYPE_CHECKING:
     import torch
@@ -24,28 +25,34 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """One leg of training. `minutes` is wall time; `tokens` is the size of a batch; `longest` the most passages of a context."""
+    """One leg of training. It ends after `minutes` of wall time, or after `steps` where that is not 0. `tokens` is the size of a batch, `longest`
+    the most passages of a context, `stage` what is taught (see `tasks.draw`).
+    """
 
     leg: int = 1
     minutes: float = 60.0
+    steps: int = 0
     rate: float = 2e-3
     decay: bool = False
     tokens: int = 8192
     limit: int = 1024
     longest: int = 5
+    stage: int = 3
     context_share: float = 0.2
     context_weight: float = 0.3
+    aim_weight: float = 0.5
     seed: int = 0
 
 
 class Batch(NamedTuple):
     ids: torch.Tensor  # [rows, length]
     weight: torch.Tensor  # [rows, length]; weight of predicting the token at that place
+    aims: torch.Tensor  # [aims, 5]: row, kind, place, and the range of tokens that should be in view there
 
 
 # Of forty tokens of an answer, the first few decide: abstain or quote, and which sentence. The rest is copying, learnt long before. Weighted
 # alike, the choice is a fortieth of the loss and comes tens of millions of tokens late.
-_DECIDING, _CHOICE, _ANSWER = 5, 6.0, 3.0
+_DECIDING, _CHOICE, _ANSWER = 6, 6.0, 3.0
 
 
 def weights(ids: list[int], answer: list[bool], context: float, mark: int) -> list[float]:
@@ -61,17 +68,17 @@ def weights(ids: list[int], answer: list[bool], context: float, mark: int) -> li
 
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> Iterator[Batch]:
     """Endless batches of about `plan.tokens` tokens, rows of like length together. Rows over `plan.limit` tokens are skipped."""
-    import torch
 
+    marks = Marks(*(tokenizer.encode(text, add_special_tokens=False)[0] for text in (*MARKS, JOINER[0], " Question")))
     number, pool = 0, []
     while True:
         while len(pool) < 256:
             r = rng(plan.seed, "pretrain", plan.leg, worker, number)
             number += 1
-            ids, answer = encode(tokenizer, tasks.draw(r, plan.longest))
+            ids, answer = encode(tokenizer, tasks.draw(r, plan.longest, plan.stage))
             if len(ids) <= plan.limit:
                 context = plan.context_weight if r.random() < plan.context_share else 0.0
-                pool.append((ids, weights(ids, answer, context, tokenizer.convert_tokens_to_ids(MARKS[-1]))))
+                pool.append((ids, weights(ids, answer, context, marks.answer), aims(ids, answer, marks)))
         pool.sort(key=lambda row: len(row[0]))
         groups, group = [], []
         for row in pool:
@@ -82,13 +89,18 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> 
         pool = group  # the longest, unfilled group waits for more
         rng(plan.seed, "order", plan.leg, worker, number).shuffle(groups)
         for rows in groups:
-            length = max(len(ids) for ids, _ in rows)
-            ids = torch.zeros(len(rows), length, dtype=torch.long)
-            weight = torch.zeros(len(rows), length)
-            for n, (row, w) in enumerate(rows):
-                ids[n, : len(row)] = torch.tensor(row)
-                weight[n, : len(row)] = torch.tensor(w)
-            yield Batch(ids, weight)
+            yield _padded(rows)
+
+
+def _padded(rows: list[tuple[list[int], list[float], list[Aim]]]) -> Batch:
+    import torch
+
+    length = max(len(ids) for ids, _, _ in rows)
+    ids, weight = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length)
+    for n, (row, w, _) in enumerate(rows):
+        ids[n, : len(row)] = torch.tensor(row)
+        weight[n, : len(row)] = torch.tensor(w)
+    return Batch(ids, weight, torch.tensor([(n, *aim) for n, (_, _, found) in enumerate(rows) for aim in found], dtype=torch.long).reshape(-1, 5))
 
 
 def loss_of(network: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, float]:
@@ -108,10 +120,12 @@ def loss_of(network: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, floa
 def _optimizers(network: LlamaForCausalLM, rate: float) -> list[torch.optim.Optimizer]:
     import torch
 
+    from .muon import muon
+
     matrices = [p for n, p in network.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in network.named_parameters() if p.ndim != 2 or "embed" in n]
     return [
-        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        muon(matrices, lr=rate, weight_decay=0.05),
         torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
@@ -128,6 +142,10 @@ class Workers:
         self.rank, self.count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         if self.count > 1 and not distributed.is_initialized():
             distributed.init_process_group("gloo")
+
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
 
     def average(self, network: LlamaForCausalLM) -> None:
         """Replace every gradient by the mean over the processes."""
@@ -170,31 +188,36 @@ def train(network: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: P
     """Run one leg and write its weights to `out`, every five minutes and at the end. Returns the log: step, tokens, loss."""
     import torch
 
+    from ..llm.local import bf16_is_fast
+
     network.to(device).train()
     workers = Workers()
     optimizers = _optimizers(network, plan.rate)
+    sights = Sights(network)
     log: list[dict] = []
     seen, start, saved = 0, time.monotonic(), time.monotonic()
-    recent: list[float] = []
+    recent: list[tuple[float, ...]] = []
     for step, batch in enumerate(batches(tokenizer, plan, workers.rank), 1):
-        done = workers.agreed((time.monotonic() - start) / (plan.minutes * 60))
+        done = workers.agreed((step - 1) / plan.steps if plan.steps else (time.monotonic() - start) / (plan.minutes * 60))
         if done >= 1:
             break
         _set_rate(optimizers, plan.rate * min(1.0, step / 50) * (max(0.02, 1 - done) if plan.decay else 1.0))
-        with torch.autocast(device, torch.bfloat16):
-            loss, answers = loss_of(network, Batch(batch.ids.to(device), batch.weight.to(device)))
-        loss.backward()
+        with torch.autocast(device, torch.bfloat16, enabled=bf16_is_fast()):
+            loss, answers = loss_of(network, Batch(*(part.to(device) for part in batch)))
+            missed = sights.losses(batch.aims.to(device))
+        (loss + plan.aim_weight * sum(missed)).backward()
         workers.average(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         seen += batch.ids.numel() * workers.count
-        recent = [*recent[-24:], answers]
+        recent = [*recent[-24:], (answers, *(float(m.detach()) for m in missed))]
         if workers.rank:
             continue
         if step % 25 == 0:
-            log.append({"step": step, "tokens": seen, "loss": round(sum(recent) / len(recent), 4), "seconds": round(time.monotonic() - start, 1)})
+            means = [round(sum(values) / len(recent), 4) for values in zip(*recent, strict=True)]
+            log.append({"step": step, "tokens": seen, "loss": means[0], "missed": means[1:], "seconds": round(time.monotonic() - start, 1)})
             print(json.dumps(log[-1]), flush=True)
         if time.monotonic() - saved > 300:
             save(network, tokenizer, out)
@@ -210,10 +233,33 @@ def _set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
             group["lr"] = rate
 
 
+_SAME = 5.0  # attention's logit between equal tokens, at the start
+_CARRIED = 0.027  # how much of what a head looks at it passes on, at the start
+
+
 def fresh(width: int = 256, layers: int = 4, heads: int = 8, seed: int = 0) -> LlamaForCausalLM:
-    """An untrained network."""
+    """An untrained network whose first heads begin as finders (after mimetic initialisation, arXiv 2305.09828).
+
+    A reader finds by matching; from random weights a small network needs millions of tokens to stumble upon that. In every layer heads 0 and 1
+    look at tokens equal to their own, through the slowly turning half of the rotary pairs, so at any distance; heads 0 to 2 pass on what they see.
+    """
     import torch
     from transformers import LlamaForCausalLM
 
     torch.manual_seed(seed)
-    return LlamaForCausalLM(model.config(width, layers, heads))
+    network = LlamaForCausalLM(model.config(width, layers, heads))
+    size = width // heads
+    bases = torch.linalg.qr(torch.randn(width, width)).Q[: 2 * size].split(size)
+    slow = torch.arange(size) % (size // 2) >= size // 4
+    sharp = (_SAME * size**0.5 / (width * float(slow.float().mean()) * size / width)) ** 0.5
+    with torch.no_grad():
+        for layer in network.model.layers:
+            attention = layer.self_attn
+            for head, basis in enumerate((*bases, bases[0])):
+                rows = slice(head * size, (head + 1) * size)
+                attention.v_proj.weight[rows] = basis * 0.25
+                attention.o_proj.weight[:, rows] = basis.T * (_CARRIED / 0.25)
+                if head < 2:
+                    for matrix in (attention.q_proj.weight, attention.k_proj.weight):
+                        matrix[rows] = torch.where(slow[:, None], basis * sharp, matrix[rows])
+    return network

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import random
 
-from ..grounding import ABSTAIN, FORMATS, Message
+from ..grounding import FORMATS, Message
 from ..llm.facts import facts as stated
 from ..records import Example, Passage, Quote
-from . import names, text, world
+from . import drill, names, text, world
+from .examples import example
 
 _raft = FORMATS["raft"]
-
-
-def _example(question: str, passages: list[Passage], quote: Quote | None, answer: str, language: str) -> Example:
-    support = "cited" if quote else "abstain"
-    return Example(
-        id="", recipe="nano", unit="", document="", question=question, passages=passages, support=support,
-        oracle=quote.passage if quote else None, quotes=[quote] if quote else [], answer=answer if quote else ABSTAIN[language],
-    )  # fmt: skip
 
 
 def from_world(r: random.Random, passages: int, language: str = "en", split: str = "train", questions: int = 1) -> list[Example]:
@@ -30,11 +23,11 @@ def from_world(r: random.Random, passages: int, language: str = "en", split: str
         if r.random() < 0.2 and w.unstated:
             form, entity = r.choice(w.unstated)
             if not any(f.form.relation == form.relation and f.entity == entity for f in w.facts):
-                found.append(_example(world.ask(form, entity, r), shown, None, "", language))
+                found.append(example(world.ask(form, entity, r), shown, None, "", language))
                 continue
         fact = r.choice(w.facts)
         quote = Quote(text=fact.quote, passage=fact.passage)
-        found.append(_example(world.ask(fact.form, fact.entity, r), shown, quote, fact.answer, language))
+        found.append(example(world.ask(fact.form, fact.entity, r), shown, quote, fact.answer, language))
     return found
 
 
@@ -52,9 +45,9 @@ def from_text(r: random.Random, passages: int, questions: int = 1) -> list[Examp
             other = r.choice(pool)
             rest = [p if p.id != str(n) else Passage(id=str(n), title=other.title, text=other.text) for p in shown]
             if not any(fact.quote in p.text for p in rest):
-                found.append(_example(fact.question, rest, None, "", "en"))
+                found.append(example(fact.question, rest, None, "", "en"))
                 break
-        found.append(_example(fact.question, shown, Quote(text=fact.quote, passage=n), fact.answer, "en"))
+        found.append(example(fact.question, shown, Quote(text=fact.quote, passage=n), fact.answer, "en"))
     return [e for e in found if e.passages == found[0].passages]
 
 
@@ -62,9 +55,9 @@ def conversation(examples: list[Example], fmt: str = "raft") -> list[Message]:
     """One conversation over shared passages: the first question is asked in full, later ones stand alone."""
     f = FORMATS[fmt]
     messages: list[Message] = []
-    for n, example in enumerate(examples):
-        messages += f.prompt(example.question, example.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {example.question}"}]
-        messages += [{"role": "assistant", "content": turn} for turn in f.target(example)]
+    for n, e in enumerate(examples):
+        messages += f.prompt(e.question, e.passages, True) if n == 0 else [{"role": "user", "content": f"Question: {e.question}"}]
+        messages += [{"role": "assistant", "content": turn} for turn in f.target(e)]
     return messages
 
 
@@ -75,16 +68,37 @@ def _labels(r: random.Random) -> list[Message]:
     form = r.choice(world.by_kind("train", "en")[right])
     sentence = world.sentence(form, names.entity(right, r), names.value(form.value, r), r)
     labels = [Passage(id=k, title=k.replace("_", " "), text="") for k in kinds]
-    example = _example(sentence, labels, Quote(text="", passage=0), right.replace("_", " "), "en")
-    return conversation([example], "labels")
+    return conversation([example(sentence, labels, Quote(text="", passage=0), right.replace("_", " "), "en")], "labels")
 
 
-def draw(r: random.Random, longest: int = 5) -> list[Message]:
-    """One training conversation of the mixture, with up to `longest` passages."""
+def _drill(r: random.Random, passages: int, questions: int, reach: int) -> list[Message]:
+    while True:
+        found = drill.lines(r, passages, questions, reach) if reach >= 0 else drill.prose(r, passages, questions)
+        if found:
+            return conversation(found)
+
+
+def draw(r: random.Random, longest: int = 5, stage: int = 3) -> list[Message]:
+    """One training conversation, with up to `longest` passages.
+
+    Stage 1 is finding a line by its words; stage 2 half of that and half facts; stage 3 the whole mixture.
+    """
+    questions = r.choice((1, 2, 3, 4, 5))
+    if stage == 1:
+        return _drill(r, r.randrange(1, min(longest, 3) + 1), r.choice((3, 6, 10)), r.choice((1, 3, 0)))
+    if stage == 2:
+        if r.random() < 0.5:
+            return _drill(r, r.randrange(1, longest + 1), r.choice((2, 4, 6)), r.choice((1, 3, 0, 0, -1)))
+        return conversation(from_world(r, r.randrange(1, longest + 1), questions=questions))
+    return _mixture(r, longest, questions)
+
+
+def _mixture(r: random.Random, longest: int, questions: int) -> list[Message]:
     kind = r.random()
     count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
-    questions = r.choice((1, 2, 3, 4, 5))
-    if kind < 0.54:
+    if kind < 0.08:
+        return _drill(r, min(count, 4), questions, r.choice((0, -1)))
+    if kind < 0.56:
         return conversation(from_world(r, count, questions=questions))
     if kind < 0.78:
         found = from_text(r, min(count, 4), questions)
@@ -96,9 +110,9 @@ def draw(r: random.Random, longest: int = 5) -> list[Message]:
     if kind < 0.92:
         return conversation(from_world(r, count), "two-turn")
     if kind < 0.95:
-        example = next((e for e in from_world(r, 1) if e.oracle is not None), None)
-        return conversation([example], "backward") if example else draw(r, longest)
+        cited = next((e for e in from_world(r, 1) if e.oracle is not None), None)
+        return conversation([cited], "backward") if cited else draw(r, longest)
     if kind < 0.98:
         return _labels(r)
     bare = from_world(r, 1)[0]
-    return conversation([_example(bare.question, [], None, "", "en")])
+    return conversation([example(bare.question, [], None, "", "en")])

@@ -1,7 +1,13 @@
-"""nano's tokenizer: a byte-level BPE trained on its own training text, so that any file of any language can be encoded."""
+"""nano's tokenizer: a byte-level BPE trained on its own training text, so that any file of any language can be encoded.
+
+A word is cut alike wherever it stands. Byte-level BPE ties the space before a word to it, so that after a line break, a bracket or an opening
+quote mark the same name would be other tokens, and a small model would have to learn each pair. Here a joiner with a space is put before
+such words, and taken out again by the decoder.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +20,11 @@ from .model import CHAT_TEMPLATE, END, MARKS, PAD, SPECIAL, VOCABULARY
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+JOINER = "\u2060 "  # WORD JOINER and the space that does not stand in the text
+_BEFORE = ("\n", *"([{\"“«„-–—/|*>=:;,.+&@!?")  # words stand right after these
+# Marks whole; digits one by one, so that numbers are copied exactly; words with their space; the rest.
+_CUT = "|".join(MARKS) + r"|\x{2060}|\p{N}| ?[\p{L}\p{M}]+| ?[^\s\p{L}\p{M}\p{N}\x{2060}#]+|#+|\s+(?!\S)|\s+"
+
 
 def _corpus(seed: int, conversations: int) -> Iterator[str]:
     for n in range(conversations):
@@ -22,25 +33,32 @@ def _corpus(seed: int, conversations: int) -> Iterator[str]:
     yield from (p.text for p in text.paragraphs())
 
 
+def _pieces() -> tuple[object, object, object]:
+    """How a text is rewritten, cut, and put together again."""
+    from tokenizers import Regex, decoders, normalizers, pre_tokenizers
+
+    opening = [normalizers.Replace(Regex(r"(?<=quote#)#(?=\p{L})"), "#" + JOINER)]
+    opening += [normalizers.Replace(Regex(re.escape(c) + r"(?=\p{L})"), c + JOINER) for c in _BEFORE]
+    cut = pre_tokenizers.Split(Regex(_CUT), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return (
+        normalizers.Sequence(opening),
+        pre_tokenizers.Sequence([cut, byte_level]),
+        decoders.Sequence([decoders.ByteLevel(), decoders.Replace(JOINER, "")]),
+    )
+
+
 def train(folder: Path, seed: int = 0, conversations: int = 4000) -> None:
     """Train the tokenizer and write it, with its chat template, into `folder`."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    # Digits one by one: numbers are copied exactly, never as rare merged tokens.
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = _pieces()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(MARKS),
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+        vocab_size=VOCABULARY, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     tokenizer.train_from_iterator(_corpus(seed, conversations), trainer)
-    tokenizer.add_tokens(MARKS)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False, model_max_length=4096
     )
@@ -55,7 +73,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, messages: list[Message]) -> tuple
     answer: list[bool] = []
     for message in messages:
         start = tokenizer.convert_tokens_to_ids(f"<|{message['role']}|>")
-        body = [*tokenizer.encode(message["content"], add_special_tokens=False), tokenizer.eos_token_id]
-        ids += [start, *body]
-        answer += [False] + [message["role"] == "assistant"] * len(body)
+        body = tokenizer.encode("\n" + message["content"], add_special_tokens=False)  # its first token is the line break
+        ids += [start, *body, tokenizer.eos_token_id]
+        answer += [False, False] + [message["role"] == "assistant"] * len(body)
     return ids, answer

@@ -51,30 +51,6 @@ _LEADS = (
 )  # fmt: skip
 
 
-# Words that lose their capital when something is put before them.
-_SMALL = {
-    "A",
-    "An",
-    "The",
-    "In",
-    "At",
-    "For",
-    "On",
-    "With",
-    "From",
-    "It",
-    "Its",
-    "After",
-    "Before",
-    "To",
-    "By",
-    "As",
-    "Under",
-    "Every",
-    "Each",
-}
-
-
 @cache
 def forms(split: str = "train", language: str = "en") -> list[Form]:
     """The fact forms of one split. One in eight (chosen by hash) is `unseen`: kept out of training to measure generality."""
@@ -123,13 +99,15 @@ def sentence(form: Form, entity: str, answer: str, r: random.Random) -> str:
     """One way of stating the fact."""
     if form.pair and r.random() < 0.25:
         return _fill(r.choice(form.pair), entity, answer)
-    text = _fill(r.choice(form.say), entity, answer)
+    template = r.choice(form.say)
+    text = _fill(template, entity, answer)
     if form.language == "en" and r.random() < 0.12:
         lead = r.choice(_LEADS)
         for kind in ("date", "person", "year", "number"):
             if f"{{{kind}}}" in lead:
                 lead = lead.replace(f"{{{kind}}}", names.value(kind, r))
-        text = lead + (text[0].lower() + text[1:] if text.split()[0] in _SMALL else text)
+        name_first = template.startswith("{") and template.replace("{e}", entity).replace("{v}", answer)[0].isupper()
+        text = lead + (text if name_first else text[0].lower() + text[1:])
     return text
 
 
