@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from groundling.errors import ModelError
+from groundling.errors import ConfigError, ModelError
 from groundling.llm.base import Reply, Request
 from groundling.llm.local import Local, accepts_documents, load_tokenizer, weights_fingerprint
 from groundling.llm.open import resolve, teacher
@@ -161,5 +161,5 @@ def test_a_path_that_does_not_exist_is_never_looked_for_on_a_hub(name: str, tmp_
 
 def test_an_unknown_teacher_is_a_sentence() -> None:
     assert teacher("template").name == "template"
-    with pytest.raises(ModelError, match='The teacher "gpt" is not known'):
+    with pytest.raises(ConfigError, match='There is no model "gpt": neither under models in the config, nor built in. Known: nano, template.'):
         teacher("gpt")

@@ -69,7 +69,7 @@ def test_the_loss_falls_on_the_assistant_s_turns_and_their_end(tokenizer, name: 
 def test_two_turns_are_both_trained_and_what_stands_between_is_not(tokenizer) -> None:
     row = row_of(example(), "two-turn", tokenizer, True)
     assert trained(row, tokenizer) == ['{"relevant_doc_ids": [0]}<|end|>', "25 days<|end|>"]
-    assert tokenizer.decode(row.ids[row.spans[0][1] : row.spans[1][0]]) == "<|assistant|>"
+    assert tokenizer.decode(row.ids[row.spans[0][1] : row.spans[1][0]]) == "<|assistant|>\n"
 
 
 def test_training_sees_the_very_prompt_that_is_asked_later(tokenizer) -> None:
