@@ -18,7 +18,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def marks(loaded) -> aim.Marks:
-    return aim.Marks(*(loaded.encode(text, add_special_tokens=False)[0] for text in (*MARKS, tokenizer.JOINER[0], " Question")))
+    return pretrain.reading_marks(loaded)
 
 
 def test_the_words_of_an_exercise_lead_to_one_line_only() -> None:
@@ -57,26 +57,43 @@ def test_an_abstention_aims_at_the_first_token_and_other_formats_have_no_aims(lo
     passages = [Passage(id="0", title="", text="Tea is green.")]
     absent = example("Who drinks tea?", passages, None, "", "en")
     ids, answer = tokenizer.encode(loaded, tasks.conversation([absent]))
-    assert [(a.kind, a.start, a.end) for a in aim.aims(ids, answer, marks)] == [(aim.CHOOSE, 0, 1)]
+    assert [(a.kind, a.start, a.end) for a in aim.aims(ids, answer, marks) if a.kind != aim.GATHER] == [(aim.CHOOSE, 0, 1)]
     present = example("Which colour has tea?", passages, Quote(text="Tea is green.", passage=0), "green", "en")
     for other in ("two-turn", "backward"):
         ids, answer = tokenizer.encode(loaded, tasks.conversation([present], other))
-        assert aim.aims(ids, answer, marks) == []
+        assert {a.kind for a in aim.aims(ids, answer, marks)} <= {aim.GATHER}
+
+
+def test_the_end_of_each_sentence_is_to_see_all_of_it(loaded, marks) -> None:
+    from groundling.nano.examples import example
+    from groundling.records import Passage
+
+    text = "Mount Krolda is 2.5 km high. Its peak is bare\nNobody lives there."
+    asked = example("Who was first on top?", [Passage(id="0", title="", text=text)], None, "", "en")
+    ids, answer = tokenizer.encode(loaded, tasks.conversation([asked]))
+    seen = [loaded.decode(ids[a.start : a.at]).strip() for a in aim.aims(ids, answer, marks) if a.kind == aim.GATHER]
+    assert [s for s in seen if s.endswith(("km high", "peak is bare", "lives there"))] == [
+        "[0] Mount Krolda is 2.5 km high",
+        "Its peak is bare",
+        "Nobody lives there",
+    ]
 
 
 def test_the_second_loss_is_the_attention_that_missed_its_aim() -> None:
     import torch
 
-    network = pretrain.fresh(width=96, layers=3, heads=3)
+    network = pretrain.fresh(width=128, layers=3, heads=4)
     network.set_attn_implementation("eager")
     sights = aim.Sights(network)
     ids = torch.randint(6, 4000, (2, 30), generator=torch.Generator().manual_seed(0))
     attentions = network(input_ids=ids, output_attentions=True).attentions
-    given = torch.tensor([[0, aim.MATCH, 20, 3, 7], [1, aim.MATCH, 29, 0, 1], [1, aim.CHOOSE, 10, 2, 9]])
-    match, recall, choose, *_ = sights.losses(given)
+    given = torch.tensor([[0, aim.MATCH, 20, 3, 7], [1, aim.MATCH, 29, 0, 1], [1, aim.CHOOSE, 10, 2, 9], [0, aim.GATHER, 25, 5, 9]])
+    match, recall, choose, *_, gather = sights.losses(given)
     expected = -(attentions[0][0, 0, 20, 3:7].sum().log() + attentions[0][1, 0, 29, 0].log()) / 2
     assert torch.allclose(match, expected, atol=1e-4) and float(recall) == 0.0
     assert torch.allclose(choose, -attentions[2][1, 0, 10, 2:9].sum().log(), atol=1e-4)
+    spread = attentions[0][0, 3, 25, 5:9]
+    assert torch.allclose(gather, (0.25 * (0.25 / spread).log()).sum(), atol=1e-4)
 
 
 def test_a_fresh_network_looks_at_equal_tokens_at_any_distance() -> None:

@@ -32,7 +32,7 @@ def test_an_unanswerable_question_has_no_stated_answer() -> None:
 
 
 def test_the_same_seed_gives_the_same_conversations() -> None:
-    assert [tasks.draw(rng(3, n)) for n in range(20)] == [tasks.draw(rng(3, n)) for n in range(20)]
+    assert [tasks.plain(rng(3, n)) for n in range(20)] == [tasks.plain(rng(3, n)) for n in range(20)]
 
 
 def test_a_value_can_be_made_for_every_type_that_a_form_uses() -> None:
@@ -50,7 +50,7 @@ def test_encoding_piece_by_piece_equals_the_chat_template() -> None:
 
     loaded = AutoTokenizer.from_pretrained(_weights())
     for n in range(40):
-        messages = tasks.draw(rng(5, n))
+        messages = tasks.plain(rng(5, n))
         ids, answer = tokenizer.encode(loaded, messages)
         assert ids == loaded.apply_chat_template(messages, return_dict=False)
         trained = loaded.decode([i for i, a in zip(ids, answer, strict=True) if a])
@@ -73,7 +73,7 @@ def test_a_few_steps_of_pretraining_lower_the_loss(tmp_path) -> None:
 
     loaded = AutoTokenizer.from_pretrained(_weights())
     network = pretrain.fresh(width=96, layers=2, heads=3)
-    plan = pretrain.Plan(tokens=1024, longest=1, limit=400)
+    plan = pretrain.Plan(tokens=1024, longest=1, limit=400, stage=2)
     optimizers = pretrain._optimizers(network, 5e-3)
     losses = []
     torch.manual_seed(0)
@@ -95,7 +95,7 @@ def test_the_loss_counts_answer_tokens_only() -> None:
 
     loaded = AutoTokenizer.from_pretrained(_weights())
     network = pretrain.fresh(width=96, layers=2, heads=3).eval()
-    batch = next(pretrain.batches(loaded, pretrain.Plan(tokens=1500, longest=1, context_share=0.0)))
+    batch = next(pretrain.batches(loaded, pretrain.Plan(tokens=1500, longest=1, context_share=0.0, stage=2)))
     loss, plain = pretrain.loss_of(network, batch)
     logits = network(input_ids=batch.ids).logits[:, :-1]
     at = batch.weight[:, 1:] > 0

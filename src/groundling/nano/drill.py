@@ -19,7 +19,7 @@ _ASK = (
     "What about {}?", "{}?", "Which line has {}?", "What is said of {}?", "Where is {}?", "Tell me about {}.", "How is {} described?",
     "What does it say on {}?",
 )  # fmt: skip
-_STOP = frozenset(
+STOP = frozenset(
     "the and for that this with from are not which can has have will may its was been when where than then also such used any other only "
     "all but one two use".split()
 )
@@ -39,7 +39,8 @@ def _words(r: random.Random, invented: float = 0.3) -> list[str]:
     return [names.word(r) if r.random() < invented else r.choice(ordinary()) for _ in range(r.randrange(3, 8))]
 
 
-def _ask(r: random.Random, keys: list[str]) -> str:
+def ask(r: random.Random, keys: list[str]) -> str:
+    """A question that names these words."""
     return r.choice(_ASK).format((" " if r.random() < 0.6 else " and ").join(keys))  # a key keeps its small letter
 
 
@@ -61,12 +62,12 @@ def lines(r: random.Random, passages: int, questions: int, reach: int = 0) -> li
         if r.random() < 0.2:
             keys = r.sample(_words(r), r.choice((1, 2, 3)))
             if not any(key in words for key in keys for _, words, _ in known):
-                found.append(example(_ask(r, keys), shown, None, "", "en"))
+                found.append(example(ask(r, keys), shown, None, "", "en"))
             continue
         number, words, line = r.choice(known)
         keys = _keys(r, words, reach)
         if sum(all(key in other for key in keys) for _, other, _ in known) == 1:
-            found.append(example(_ask(r, keys), shown, Quote(text=line, passage=number), words[-1], "en"))
+            found.append(example(ask(r, keys), shown, Quote(text=line, passage=number), words[-1], "en"))
     return found
 
 
@@ -89,7 +90,7 @@ def prose(r: random.Random, passages: int, questions: int) -> list[Example]:
     found = []
     for _ in range(questions):
         number, sentence = (None, r.choice(pool)) if r.random() < 0.2 else r.choice(known)
-        words = [w for w in re.findall(r"[A-Za-z]{3,}", sentence) if w.lower() not in _STOP]
+        words = [w for w in re.findall(r"[A-Za-z]{3,}", sentence) if w.lower() not in STOP]
         if len(words) < 3:
             continue
         keys = r.sample(words, min(len(words) - 1, r.choice((2, 3, 4))))
@@ -98,5 +99,5 @@ def prose(r: random.Random, passages: int, questions: int) -> list[Example]:
         if max((sum(k.lower() in s.lower() for k in keys) for _, s in known if s != sentence), default=0) * 2 > len(keys):
             continue
         quote = None if number is None else Quote(text=sentence, passage=number)
-        found.append(example(_ask(r, [k.lower() for k in keys]), shown, quote, r.choice([w for w in words if w not in keys] or words), "en"))
+        found.append(example(ask(r, [k.lower() for k in keys]), shown, quote, r.choice([w for w in words if w not in keys] or words), "en"))
     return found

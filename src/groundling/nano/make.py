@@ -1,4 +1,4 @@
-"""Make nano from nothing: `python -m groundling.nano.make OUT --minutes 90` trains the tokenizer and then the network, in three legs.
+"""Make nano from nothing: `python -m groundling.nano.make OUT --minutes 90` trains the tokenizer and then the network, in four legs.
 
 Each leg ends with weights that the next one starts from, in OUT/leg-N; killed and started again, finished legs stay. The result is OUT/weights.
 `torchrun --nproc_per_node 2 --module -- groundling.nano.make OUT` uses two processes; on a GPU one is right.
@@ -25,11 +25,12 @@ class Leg(NamedTuple):
     decay: bool = False
 
 
-# Finding by words; then facts too; then everything, at full length, with the rate going down.
+# Finding by words; then facts too; then words that mean the same; then everything, at full length, with the rate going down.
 LEGS = (
-    Leg(0.14, 1, 2, 700, 1024, 3e-3),
-    Leg(0.26, 2, 3, 800, 1536, 3e-3),
-    Leg(0.60, 3, 4, 1100, 2048, 2.5e-3, decay=True),
+    Leg(0.10, 1, 2, 800, 1024, 3e-3),
+    Leg(0.20, 2, 3, 1200, 2048, 3e-3),
+    Leg(0.25, 3, 3, 1200, 2048, 1e-3),
+    Leg(0.45, 4, 4, 1600, 2048, 2.5e-3, decay=True),
 )
 
 
@@ -37,10 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=90.0, help="wall time of all legs together")
-    parser.add_argument("--width", type=int, default=160)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--legs", type=int, nargs="*", default=[1, 2, 3], help="run only these")
+    parser.add_argument("--legs", type=int, nargs="*", default=[1, 2, 3, 4], help="run only these")
     arguments = parser.parse_args()
 
     import torch

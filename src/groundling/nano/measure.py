@@ -12,12 +12,15 @@ from ..answer import Answerer, Asked
 from ..grounding import FORMATS
 from ..records import Answer, Example
 from ..seeds import rng
-from . import tasks
+from . import reading, tasks
 
 
-def questions(count: int, split: str, passages: int = 4, seed: int = 1) -> list[Example]:
-    """One question for each of `count` fresh worlds."""
-    return [tasks.from_world(rng(seed, "measure", split, n), passages, split=split)[0] for n in range(count)]
+def questions(count: int, split: str, passages: int = 4, seed: int = 1, kind: str = "facts") -> list[Example]:
+    """One question for each of `count` fresh contexts: invented worlds of `facts`, or `written` passages."""
+    drawn = (rng(seed, "measure", split, n) for n in range(2 * count))
+    if kind == "written":
+        return [e for r in drawn for e in reading.ask(r, passages, 1, split)][:count]
+    return [tasks.from_world(r, passages, split=split)[0] for r in drawn][:count]
 
 
 def scores(asked: Sequence[Example], answers: Sequence[Answer]) -> dict[str, float]:
@@ -43,13 +46,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-n", type=int, default=200)
+    parser.add_argument("--kind", choices=["facts", "written"], default="facts")
     parser.add_argument("--split", choices=["train", "unseen"], default="unseen")
     parser.add_argument("--show", type=int, default=0, help="print so many wrong answers")
     arguments = parser.parse_args()
 
     from ..llm.local import Local
 
-    asked = questions(arguments.n, arguments.split)
+    asked = questions(arguments.n, arguments.split, kind=arguments.kind)
     answerer = Answerer(Local(arguments.folder), FORMATS["raft"], max_tokens=160)
     answers = asyncio.run(answerer.answers([Asked(e.question, e.passages) for e in asked]))
     print(json.dumps(scores(asked, answers)))

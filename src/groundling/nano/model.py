@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import LlamaConfig
 
-VOCABULARY = 4096
+VOCABULARY = 8192
 ROLES = ("system", "user", "assistant", "documents")
 END, PAD = "<|end|>", "<|pad|>"
 SPECIAL = [PAD, END, *(f"<|{role}|>" for role in ROLES)]

@@ -1,7 +1,8 @@
 """Muon, the optimiser of the hidden matrices, in the precision that the machine multiplies fast.
 
 Source: Jordan et al. 2024 (momentum made orthogonal by five Newton-Schulz steps), with the step size of Moonlight (arXiv 2502.16982, 2.2).
-torch.optim.Muon always works in bf16, which a processor without bf16 instructions emulates a hundred times slower; and one matrix at a time.
+torch.optim.Muon always works in bf16, which a processor without bf16 instructions emulates a hundred times slower; and one matrix at a time. Here
+it is bf16 where that is fast.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """Each of [n, rows, columns] with its singular values brought near one."""
     import torch
 
+    from ..llm.local import bf16_is_fast
+
     flip = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if flip else matrices
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)).to(torch.bfloat16 if bf16_is_fast() else x.dtype)
     for _ in range(_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
-    return x.mT if flip else x
+    return (x.mT if flip else x).to(matrices.dtype)
 
 
 def muon(matrices: Iterable[torch.nn.Parameter], lr: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:

@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     tokens: int = 8192
     limit: int = 1024
     longest: int = 5
-    stage: int = 3
+    stage: int = 4
     context_share: float = 0.2
     context_weight: float = 0.3
     aim_weight: float = 0.5
@@ -69,7 +69,7 @@ def weights(ids: list[int], answer: list[bool], context: float, mark: int) -> li
 def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> Iterator[Batch]:
     """Endless batches of about `plan.tokens` tokens, rows of like length together. Rows over `plan.limit` tokens are skipped."""
 
-    marks = Marks(*(tokenizer.encode(text, add_special_tokens=False)[0] for text in (*MARKS, JOINER[0], " Question")))
+    marks = reading_marks(tokenizer)
     number, pool = 0, []
     while True:
         while len(pool) < 256:
@@ -90,6 +90,30 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> 
         rng(plan.seed, "order", plan.leg, worker, number).shuffle(groups)
         for rows in groups:
             yield _padded(rows)
+
+
+# Words that a question is built of; what it is about stands between them.
+_SMALL = (
+    "a about after an and any are as at be been before by can could did do does for from had has have he her his how i if in into is it its many much "
+    "my of on one or out she should so some tell than that the their them there they this to under up us was we were what when where which who "
+    "whom whose why will with would you your line said say described like kind"
+)
+
+
+def reading_marks(tokenizer: PreTrainedTokenizerFast) -> Marks:
+    """The tokens that `aims` goes by."""
+    single = (tokenizer.encode(text, add_special_tokens=False)[0] for text in (*MARKS, JOINER[0], " Question"))
+    names = {token: tokenizer.convert_ids_to_tokens(token) for token in range(len(tokenizer))}
+    stops = frozenset(token for token, name in names.items() if name.endswith((".", "?", "!", "Ċ", "。".encode().decode("latin1"))))
+    opens = frozenset(token for token, name in names.items() if name[0] in "ĠĊ") | set(tokenizer.all_special_ids)
+    return Marks(*single, _small(tokenizer), stops, opens | {tokenizer.encode(JOINER[0], add_special_tokens=False)[0]})
+
+
+def _small(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
+    """The tokens of small words, of marks, and the one that ends a turn."""
+    words = [f" {form}" for word in _SMALL.split() for form in (word, word.capitalize())]
+    coded = [tokenizer.encode(text, add_special_tokens=False) for text in (*words, *"?.,:;()'\"-/", "\n", " (", "),")]
+    return frozenset({code[0] for code in coded if len(code) == 1} | set(tokenizer.all_special_ids))
 
 
 def _padded(rows: list[tuple[list[int], list[float], list[Aim]]]) -> Batch:

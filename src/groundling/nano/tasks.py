@@ -7,7 +7,7 @@ import random
 from ..grounding import FORMATS, Message
 from ..llm.facts import facts as stated
 from ..records import Example, Passage, Quote
-from . import drill, names, text, world
+from . import drill, lexicon, names, reading, text, world
 from .examples import example
 
 _raft = FORMATS["raft"]
@@ -78,41 +78,78 @@ def _drill(r: random.Random, passages: int, questions: int, reach: int) -> list[
             return conversation(found)
 
 
-def draw(r: random.Random, longest: int = 5, stage: int = 3) -> list[Message]:
+def _words(r: random.Random, passages: int) -> list[Message]:
+    """Exercises in words that mean the same."""
+    while True:
+        found = r.choice((lexicon.definitions, lexicon.swapped))(r, min(passages, 3), r.choice((4, 6, 8)))
+        if found:
+            return conversation(found)
+
+
+def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
     """One training conversation, with up to `longest` passages.
 
-    Stage 1 is finding a line by its words; stage 2 half of that and half facts; stage 3 the whole mixture.
+    Stage 1 is mostly finding a line by its words; stage 2 that, facts and written passages; stage 3 adds words that mean the same; stage 4 is the
+    whole mixture.
     """
     questions = r.choice((1, 2, 3, 4, 5))
     if stage == 1:
+        if r.random() < 0.25:
+            return conversation(reading.ask(r, 1, 5)) or draw(r, longest, stage)
         return _drill(r, r.randrange(1, min(longest, 3) + 1), r.choice((3, 6, 10)), r.choice((1, 3, 0)))
-    if stage == 2:
-        if r.random() < 0.5:
-            return _drill(r, r.randrange(1, longest + 1), r.choice((2, 4, 6)), r.choice((1, 3, 0, 0, -1)))
-        return conversation(from_world(r, r.randrange(1, longest + 1), questions=questions))
-    return _mixture(r, longest, questions)
-
-
-def _mixture(r: random.Random, longest: int, questions: int) -> list[Message]:
+    if stage == 4:
+        return _mixture(r, longest, questions)
+    count = r.randrange(1, longest + 1)
+    drills, words, facts = (0.3, 0.3, 0.6) if stage == 2 else (0.05, 0.5, 0.65)
     kind = r.random()
-    count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
-    if kind < 0.08:
-        return _drill(r, min(count, 4), questions, r.choice((0, -1)))
-    if kind < 0.56:
+    if kind < drills:
+        return _drill(r, count, r.choice((2, 4, 6)), r.choice((1, 3, 0, 0, -1)))
+    if kind < words:
+        return _words(r, count)
+    if kind < facts:
         return conversation(from_world(r, count, questions=questions))
-    if kind < 0.78:
-        found = from_text(r, min(count, 4), questions)
-        return conversation(found) if found else draw(r, longest)
-    if kind < 0.86:
+    return conversation(reading.ask(r, count, r.choice((4, 6, 8)))) or draw(r, longest, stage)
+
+
+# The whole mixture: the share of each kind of conversation.
+_SHARES = {
+    "written": 0.36, "world": 0.22, "words": 0.14, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03, "labels": 0.02,
+    "bare": 0.01,
+}  # fmt: skip
+
+
+def plain(r: random.Random, longest: int = 5) -> list[Message]:
+    """A conversation of the whole mixture without the exercises that need WordNet."""
+    return _mixture(r, longest, r.choice((1, 2, 3, 4, 5)), {k: v for k, v in _SHARES.items() if k != "words"})
+
+
+def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, float] = _SHARES) -> list[Message]:
+    kind = r.choices(list(shares), list(shares.values()))[0]
+    count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
+    if kind == "drill":
+        return _drill(r, min(count, 4), questions, r.choice((0, -1)))
+    if kind == "words":
+        return _words(r, count)
+    if kind == "world":
+        return conversation(from_world(r, count, questions=questions))
+    if kind == "bare":
+        bare = from_world(r, 1)[0]
+        return conversation([example(bare.question, [], None, "", "en")])
+    if kind == "labels":
+        return _labels(r)
+    if kind == "other":
         language = r.choice(("ja", "ru"))
         fmt = "ja" if language == "ja" and r.random() < 0.4 else "raft"
         return conversation(from_world(r, count, language, questions=1 if fmt == "ja" else questions), fmt)
-    if kind < 0.92:
-        return conversation(from_world(r, count), "two-turn")
-    if kind < 0.95:
-        cited = next((e for e in from_world(r, 1) if e.oracle is not None), None)
-        return conversation([cited], "backward") if cited else draw(r, longest)
-    if kind < 0.98:
-        return _labels(r)
-    bare = from_world(r, 1)[0]
-    return conversation([example(bare.question, [], None, "", "en")])
+    some = reading.ask if r.random() < 0.6 else from_world
+    found: list[Example] = []
+    if kind == "written":
+        found = reading.ask(r, count, questions + 3)
+    elif kind == "text":
+        found = from_text(r, min(count, 4), questions)
+    elif kind == "two-turn":
+        return conversation(some(r, count, questions=1), "two-turn") or _mixture(r, longest, questions, shares)
+    elif kind == "backward":
+        cited = next((e for e in some(r, 1, questions=1) if e.oracle is not None), None)
+        return conversation([cited], "backward") if cited else _mixture(r, longest, questions, shares)
+    return conversation(found) if found else _mixture(r, longest, questions, shares)

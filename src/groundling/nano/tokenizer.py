@@ -14,23 +14,25 @@ from typing import TYPE_CHECKING
 
 from ..grounding import Message
 from ..seeds import rng
-from . import tasks, text
+from . import articles, tasks, text
 from .model import CHAT_TEMPLATE, END, MARKS, PAD, SPECIAL, VOCABULARY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 JOINER = "\u2060 "  # WORD JOINER and the space that does not stand in the text
-_BEFORE = ("\n", *"([{\"“«„-–—/|*>=:;,.+&@!?")  # words stand right after these
+_BEFORE = ("\n", *'([{"“«„-–—/|*>=:;,.+&@!?')  # words stand right after these
 # Marks whole; digits one by one, so that numbers are copied exactly; words with their space; the rest.
 _CUT = "|".join(MARKS) + r"|\x{2060}|\p{N}| ?[\p{L}\p{M}]+| ?[^\s\p{L}\p{M}\p{N}\x{2060}#]+|#+|\s+(?!\S)|\s+"
 
 
 def _corpus(seed: int, conversations: int) -> Iterator[str]:
     for n in range(conversations):
-        yield from (m["content"] for m in tasks.draw(rng(seed, "tokenizer", n)))
+        yield from (m["content"] for m in tasks.plain(rng(seed, "tokenizer", n)))
     yield from (p.text for p in text.paragraphs())
-    yield from (p.text for p in text.paragraphs())
+    for article in articles.articles():  # ordinary words; without names, which would fill the vocabulary
+        text_of = [*article.sentences, *(way for ask in article.asks for way in ask.ways)]
+        yield from 5 * [re.sub(r"\{[a-z_]+\d*=|\{[^}]*\}?|[|}]", " ", line) for line in text_of]
 
 
 def _pieces() -> tuple[object, object, object]:
@@ -48,7 +50,7 @@ def _pieces() -> tuple[object, object, object]:
     )
 
 
-def train(folder: Path, seed: int = 0, conversations: int = 4000) -> None:
+def train(folder: Path, seed: int = 0, conversations: int = 2500) -> None:
     """Train the tokenizer and write it, with its chat template, into `folder`."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
