@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundling.forecast import Allowed, Budget, Interval, Pace, Spent, duration, fits, predict, scaled
+from groundling.forecast import Allowed, Budget, Interval, Pace, Spent, duration, fits, predict, scaled, waves
 
 SAMPLE = [Spent(4, 300 + 20 * n, 60 + n, 3 - (n % 3 == 0), 0.5) for n in range(20)]
 
@@ -74,7 +74,8 @@ def totals(calls: int) -> object:
 def test_time_lies_between_the_ceiling_and_the_pilot_s_pace() -> None:
     pace = Pace(latency=2.0, calls_per_second=8.0, depth=2)
     assert duration(totals(800), pace, Allowed(100)) == Interval(16.0, 16.0, 100.0)
-    assert duration(totals(800), pace, Allowed(100, refused=True)) == Interval(100.0, 100.0, 100.0), "it takes no more than it took"
+    refused = duration(totals(800), pace, Allowed(100, taken=24))
+    assert refused == Interval(pytest.approx(800 / 12), pytest.approx(50.0), 100.0), "24 at once of 2 s, or a third more; at worst the pilot's pace"
     assert duration(totals(1), pace, Allowed(100)).value == 4.0, "calls of a unit wait for each other"
     assert duration(totals(0), pace, Allowed(100)) == Interval(0, 0, 0)
 
@@ -85,6 +86,21 @@ def test_limits_of_the_contract_set_the_time() -> None:
     assert duration(totals(800), pace, Allowed(100, tokens_per_minute=100_000)).value == 480
     assert duration(totals(800), None, Allowed(100, requests_per_minute=60)) == Interval(None, 800.0), "not measured, but not less than this"
     assert duration(totals(800), None, Allowed(100)) == Interval(None)
+
+
+def test_a_limit_of_tokens_a_day_is_nights_of_waiting() -> None:
+    pace = Pace(2.0, 8.0, 2)
+    assert duration(totals(800), pace, Allowed(100, tokens_per_day=800_000)).value == 16.0, "it fits in today"
+    used = duration(totals(800), pace, Allowed(100, tokens_per_day=500_000, day_used=400_000))
+    assert used.value == 2 * 86_400, "100,000 today, 500,000 tomorrow, the rest on the day after"
+
+
+def test_a_budget_that_holds_every_worst_case_makes_more_batches() -> None:
+    assert waves(1000, None, 10.0, 1.0) == (1, 0.0) and waves(0, None, 10.0, 1.0)[0] == 0
+    assert waves(1000, 10_000.0, 10.0, 1.0)[0] == 1
+    done, left = waves(1000, 4000.0, 10.0, 1.0)
+    assert done == 3 and left == 3000.0, "400, then 360 of the 3,600 that are left, then the rest"
+    assert waves(1000, 5.0, 10.0, 1.0) == (0, 5.0)
 
 
 @given(units=st.integers(0, 500), more=st.integers(1, 500))

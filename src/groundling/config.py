@@ -53,6 +53,13 @@ class Index(Section):
     """Chunks to search."""
 
     retriever: str = Field("bm25", description="see `groundling list retrievers`")
+    model: str = Field("", description="the embedding model of `dense`: the path or hub name of an encoder; bm25 has none")
+    query_prefix: str = Field("query: ", description="what that model was taught to see before a question (here: the E5 family)")
+    passage_prefix: str = Field("passage: ", description="and before a passage")
+
+    def identity(self) -> dict[str, Any]:
+        """Without a model nothing but the retriever counts."""
+        return super().identity() if self.model else {"retriever": self.retriever}
 
 
 class Synthesize(Section):
@@ -99,7 +106,7 @@ class Evaluate(Section):
     compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
     prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
     limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
-    batch: int = Field(64, ge=1, description="questions answered, and saved, together")
+    batch: int = Field(64, ge=1, description="questions asked together; each batch that a model makes of them is saved as it ends")
     max_tokens: int = Field(128, ge=8, description="longest reply")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
 
@@ -131,6 +138,7 @@ class Endpoint(Section):
     price_out: float = Field(0, ge=0, description="USD per million tokens of replies", json_schema_extra=WHERE)
     structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
     batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
+    batch_price: float = Field(1, gt=0, le=1, description="share of the prices that batch mode costs; 0.5 at many providers", json_schema_extra=WHERE)
     extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out")
 
 

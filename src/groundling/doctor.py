@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import socket
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from . import config, registry
 from .errors import GroundlingError
-from .verify import plugins
-
-EXTRAS = {
-    "train": ["torch", "transformers", "trl", "peft", "datasets", "accelerate"],
-    "serve": ["fastapi", "uvicorn"],
-    "pdf": ["pypdfium2"],
-}
+from .runs import index_options as resolved
+from .verify import EXTRAS, missing, plugins
 
 
 class Check(NamedTuple):
@@ -32,16 +27,31 @@ class Check(NamedTuple):
 
 def checks(path: Path | None, ask: bool = False) -> list[Check]:
     """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token."""
-    return [*machine(), *(project(path, ask) if path else [])]
+    return [*machine(_needed(path)), *(project(path, ask) if path else [])]
 
 
-def machine() -> list[Check]:
+def _needed(path: Path | None) -> set[str]:
+    """The extras without which a run of this project would stop."""
+    found = {"train"}
+    try:
+        opened = config.load(path) if path else None
+    except GroundlingError:
+        opened = None  # said by the check of the config
+    if opened and any(f.suffix.lower() == ".pdf" for f in opened.documents.rglob("*") if not f.name.startswith(".")):
+        found.add("pdf")
+    if opened and opened.config.index.retriever == "dense":
+        found.add("dense")
+    return found
+
+
+def machine(needed: Collection[str] = ("train",)) -> list[Check]:
+    """What is installed and what there is room for. `needed`: the extras that must be there."""
     python = sys.version_info
     found = [Check("python", python >= (3, 11), f"{python[0]}.{python[1]}" + ("" if python >= (3, 11) else ": 3.11 or newer is needed"))]
-    for extra, modules in EXTRAS.items():
-        missing = [m for m in modules if importlib.util.find_spec(m) is None]
-        says = f'missing {", ".join(missing)}: pip install "groundling[{extra}]"' if missing else "installed"
-        found.append(Check(f"extra [{extra}]", not missing, says, needed=extra == "train"))
+    for extra in EXTRAS:
+        absent = missing(extra)
+        says = f'missing {", ".join(absent)}: pip install "groundling[{extra}]"' if absent else "installed"
+        found.append(Check(f"extra [{extra}]", not absent, says, needed=extra in needed))
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     found.append(Check("disk", free > 1, f"{free:.1f} GB free here" + ("" if free > 1 else ": at least 1 GB is needed")))
     found.append(Check("memory", _memory() > 3, f"{_memory():.1f} GB"))
@@ -69,6 +79,7 @@ def project(path: Path, ask: bool = False) -> list[Check]:
     found.append(_said("recipe options", lambda: _options(c)))
     found += [
         _said("questions", lambda: _questions(opened)),
+        _said("retriever", lambda: _retriever(opened)),
         _said("base model", lambda: _base(opened)),
         _said("teacher", lambda: _teacher(opened)),
     ]
@@ -117,6 +128,14 @@ def _base(opened: config.Project) -> str:
 
     where = resolve(opened.config.train.base, opened.base)
     return where if Path(where).is_dir() else f"{where}, from a model hub"
+
+
+def _retriever(opened: config.Project) -> str:
+    options = resolved(opened)
+    module = registry.load("retriever", options.retriever)
+    if hasattr(module, "check"):
+        module.check(options)
+    return f"{options.retriever}, {options.model}" if options.model else options.retriever
 
 
 def _teacher(opened: config.Project) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from .seeds import seed_of
 
 REPLICATES = 4000
+DAY = 86_400.0  # seconds
 
 
 class Spent(NamedTuple):
@@ -118,20 +119,25 @@ class Pace(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """What limits the rate of calls: calls in flight; requests and tokens a minute, 0: no limit. `refused`: the endpoint took no more already."""
+    """What limits the rate of calls: calls in flight; requests and tokens a minute, tokens a day, 0: no limit.
+
+    `taken`: calls in flight that the endpoint took when it had refused more, 0: it refused none. `day_used`: tokens of the last 24 hours.
+    """
 
     in_flight: int
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
-    refused: bool = False
+    taken: int = 0
+    tokens_per_day: int = 0
+    day_used: float = 0.0
 
 
 def duration(totals: Totals, pace: Pace | None, allowed: Allowed) -> Interval:
     """Seconds for the calls of `totals`.
 
     `low` is as fast as the calls in flight and the limits allow, at the measured latency; `high` is the pace of the sample, not sped up. The value
-    is `low`'s rate where the endpoint refused nothing yet, else the sample's rate: it is as fast as it gets. Without a pace only the
-    configured limits speak, and only for `low`.
+    is `low`'s rate, or, where the endpoint refused calls, that of as many in flight as it then took; it may take a third more than the
+    engine had found out. Without a pace only the configured limits speak, and only for `low`.
     """
     calls, tokens = totals.calls, _sum(totals.tokens_in, totals.tokens_out)
     if not calls.value:
@@ -143,14 +149,38 @@ def duration(totals: Totals, pace: Pace | None, allowed: Allowed) -> Interval:
         slowest = [count / rate] if rate else [0.0]
         slowest += [60 * count / allowed.requests_per_minute] if allowed.requests_per_minute else []
         slowest += [60 * token_count / allowed.tokens_per_minute] if allowed.tokens_per_minute else []
+        slowest += [DAY * days(token_count, allowed)] if allowed.tokens_per_day else []
         return max(*slowest, pace.depth * pace.latency) if pace else max(slowest)
 
     if pace is None:
         return Interval(None, at(calls.low, tokens.low, 0.0) or None)
-    fastest = max(pace.calls_per_second, allowed.in_flight / pace.latency) if pace.latency else pace.calls_per_second
-    likely = pace.calls_per_second if allowed.refused else fastest
-    low, value = at(calls.low, tokens.low, likely if allowed.refused else fastest), at(calls.value, tokens.value, likely)
+
+    def rate(in_flight: float) -> float:
+        return max(pace.calls_per_second, min(in_flight, allowed.in_flight) / pace.latency) if pace.latency else pace.calls_per_second
+
+    likely, most = (allowed.taken, allowed.taken * 4 / 3) if allowed.taken else (allowed.in_flight, allowed.in_flight)
+    low, value = at(calls.low, tokens.low, rate(most)), at(calls.value, tokens.value, rate(likely))
     return Interval(value, low, at(calls.high, tokens.high, pace.calls_per_second))
+
+
+def days(tokens: float, allowed: Allowed) -> int:
+    """Nights to wait for the day's tokens: what is left today, then a whole limit each 24 hours."""
+    today = max(0.0, allowed.tokens_per_day - allowed.day_used)
+    return math.ceil(max(0.0, tokens - today) / allowed.tokens_per_day)
+
+
+def waves(calls: float, left: float | None, worst: float, real: float) -> tuple[int, float]:
+    """How many batches, one after the other, `calls` take where `left` of a budget must hold the worst case of each batch; and what is left then.
+
+    None: no budget. 0 batches where not one call fits.
+    """
+    if left is None or worst <= 0:
+        return (1 if calls > 0 else 0), left or 0.0
+    done = 0
+    while calls > 0 and (fit := math.floor(left / worst)) > 0:
+        fit = min(math.ceil(calls), fit)
+        calls, left, done = calls - fit, left - fit * min(real, worst), done + 1
+    return done, left
 
 
 def _sum(a: Interval, b: Interval) -> Interval:

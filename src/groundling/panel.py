@@ -28,7 +28,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class View(NamedTuple):
     """A stage at one moment: `done` of `total` `what` (total 0: not known).
 
-    `counts` are numbers beside it, `rates` counters shown a second, `facts` words. `notice` is what it waits for, or nothing.
+    `counts` are numbers beside it, `rates` counters shown a second, `facts` words. `notice` is what it waits for, or nothing. Where it is
+    not `steady` (results come in heaps), no time left is told: it would be made up.
     """
 
     title: str
@@ -39,6 +40,7 @@ class View(NamedTuple):
     rates: Mapping[str, float] = {}
     facts: Mapping[str, str] = {}
     notice: str = ""
+    steady: bool = True
 
 
 Watch = Callable[[Callable[[], View]], AbstractContextManager[None]]
@@ -85,7 +87,7 @@ class Teller:
         view = self._view()
         rates = self._rates.see({"": view.done, **view.rates})
         speed = rates.pop("", 0.0)
-        known = view.done >= min(SETTLED * view.total, 50)  # many things begun and few ended: the first few tell too long a time
+        known = view.steady and view.done >= min(SETTLED * view.total, 50)  # many things begun and few ended: the first few tell too long a time
         left = (view.total - view.done) / speed if known and speed > 0 and view.total > view.done else None
         return Told(view, rates, left)
 

@@ -11,7 +11,6 @@ import asyncio
 import resource
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import grounding, registry
@@ -59,8 +58,7 @@ def _chunk(run: Run, out: Output) -> None:
 def _index(run: Run, out: Output) -> None:
     from .index import build
 
-    build(list(run.chunks.values()), run.config.index, out.folder)
-    out.note(chunks=len(run.chunks))
+    out.note(chunks=len(run.chunks), **build(list(run.chunks.values()), run.index_options, out.folder))
 
 
 def _synthesize(run: Run, out: Output) -> None:
@@ -151,7 +149,7 @@ STAGES: list[Stage] = [
 ]
 NAMES = [stage.name for stage in STAGES]
 # Raised by whoever changes what a stage makes of the same inputs and settings: what an older version made is stale then.
-VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 1, "curate": 1, "train": 1, "evaluate": 1}
+VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 1, "curate": 2, "train": 1, "evaluate": 1}
 
 
 def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
@@ -171,7 +169,9 @@ def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
 
 
 def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]:
-    """Fingerprints of what a stage reads: earlier outputs, the files on disk, the base model's weights."""
+    """Fingerprints of what a stage reads: earlier outputs, the files on disk, the weights of a model."""
+    from .llm.local import identity
+
     found = {name: prints[name] for name in stage.reads}
     if stage.name == "ingest":
         from .ingest.census import census
@@ -180,10 +180,9 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
     if stage.name in ("curate", "evaluate") and (path := run.project.questions):
         found["questions"] = digest(path.read_text("utf-8", errors="replace"), length=16)
     if stage.name == "train":
-        from .llm.local import weights_fingerprint
-
-        base = run.base()
-        found["base"] = weights_fingerprint(Path(base)) if Path(base).is_dir() else base
+        found["base"] = identity(run.base())
+    if stage.name == "index" and run.config.index.model:
+        found["model"] = identity(run.index_options.model)
     return found
 
 
@@ -276,7 +275,8 @@ def _run_one(run: Run, stage: Stage) -> None:
 def summary(name: str, record: dict[str, Any]) -> str:
     """`chunk: 212 in = 210 kept + 2 dropped (shorter than minimum 2) + 0 failed, 0.2 s`."""
     if name == "index":
-        return f"index: {record['notes']['chunks']} chunks, {record['seconds']} s"
+        cut = record["notes"].get("cut")
+        return f"index: {record['notes']['chunks']} chunks, {record['seconds']} s" + (f"\n  {cut['why']}" if cut else "")
     counts = record["counts"]
     dropped, failed = counts["dropped"], counts["failed"]
 

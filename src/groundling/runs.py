@@ -51,11 +51,15 @@ class Run:
     def chunks(self) -> dict[str, Chunk]:
         return {c.id: c for c in self.space.read("chunk", Chunk)}
 
+    @property
+    def index_options(self) -> config.Index:
+        return index_options(self.project)
+
     @cached_property
     def search(self) -> Search:
         from .index import open_index
 
-        return open_index(list(self.chunks.values()), self.config.index, self.space.folder("index"))
+        return open_index(list(self.chunks.values()), self.index_options, self.space.folder("index"))
 
     @cached_property
     def questions(self) -> list[Question]:
@@ -91,6 +95,21 @@ class Run:
         return "held_out" if document in self.held_out else "train"
 
 
+def index_options(project: Project) -> config.Index:
+    """The index section with the place of its model: relative paths start from the config. Raises ModelError where there is none."""
+    from .llm.open import resolve
+
+    options = project.config.index
+    if not options.model:
+        return options
+    try:
+        return options.model_copy(update={"model": resolve(options.model, project.base)})
+    except ModelError:
+        raise ModelError(
+            f"index.model = {options.model!r} is no folder. Name the folder of an embedding model, or one of a hub as owner/model."
+        ) from None
+
+
 def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run:
     """The run of a project, or of a run folder (its own config is read then). Raises ConfigError."""
     if out is not None and out.exists() and not out.is_dir():
@@ -110,7 +129,7 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
 
 def tuned(run: Run) -> Local:
     """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
-    from .llm.local import Local, weights_fingerprint
+    from .llm.local import Local, identity
     from .llm.open import resolve
     from .train import template_hash
 
@@ -125,7 +144,7 @@ def tuned(run: Run) -> Local:
             "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
         )
     base = resolve(described["base"], run.project.base)
-    found = weights_fingerprint(Path(base)) if Path(base).is_dir() else base
+    found = identity(base)
     if found != described["base_fingerprint"]:
         raise ModelError(
             f"The adapter in {folder} was trained on other weights of {described['base']} than are there now ({described['base_fingerprint']}, now "

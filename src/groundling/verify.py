@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection
 
 from . import registry
 from .config import Config
-from .errors import ConfigError
+from .errors import ConfigError, MachineError
 from .runs import Run
+
+EXTRAS = {
+    "train": ["torch", "transformers", "trl", "peft", "datasets", "accelerate"],
+    "serve": ["fastapi", "uvicorn"],
+    "pdf": ["pypdfium2"],
+    "dense": ["torch", "transformers"],
+}
+
+
+def missing(extra: str) -> list[str]:
+    """The packages of an extra that are not installed. None of them is imported to find out."""
+    return [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+
+
+def _trainer() -> None:
+    if absent := missing("train"):
+        raise MachineError(
+            f'Training needs the extra [train] (missing: {", ".join(absent)}): pip install "groundling[train]". '
+            "Without it, groundling run … --to curate makes the examples."
+        )
 
 
 def plugins(c: Config) -> list[tuple[str, str]]:
@@ -36,7 +57,11 @@ def verify(run: Run, wanted: Collection[str]) -> None:
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
     if "synthesize" in wanted:
         _prices(c)
+    retriever = registry.load("retriever", c.index.retriever)
+    if hasattr(retriever, "check"):
+        retriever.check(run.index_options)
     if "train" in wanted:
+        _trainer()
         run.base()
     if "evaluate" in wanted:
         cases.settings(c.evaluate)

@@ -10,7 +10,9 @@ import pytest
 
 from groundling import pipeline
 from groundling.commands.plan import plan
-from groundling.errors import BudgetError
+from groundling.commands.preview import preview
+from groundling.errors import BudgetError, ModelError
+from groundling.llm.base import Reply
 from groundling.runs import open_run
 
 from .conftest import Teacher, project
@@ -143,4 +145,42 @@ def test_a_provider_s_batches_are_not_waited_for(tmp_path: Path, teacher: Teache
     docs = project(tmp_path, teacher.url, prices="batch: true, price_in: 2, price_out: 8")
     told = planned(docs, 3)["synthesize"]
     assert told["pilot"]["calls"] == teacher.stats()["requests"] > 3 and told["left"]["usd"]["value"] > 0
-    assert told["left"]["seconds"]["value"] is None and "the provider decides" in told["assumed"][-1]
+    assert told["left"]["seconds"] == {"value": None, "low": 0.0, "high": 2 * 86_400} and "provider's 24 h" in " ".join(told["assumed"])
+    assert told["batches"]["batches"] == 2 and told["batches"]["rounds"][0] == 29 and sum(told["batches"]["rounds"]) == told["left"]["calls"]["value"]
+    small = planned(docs, 3, f"budget_usd={told['pilot']['usd'] + told['left']['usd']['value']}")["synthesize"]
+    assert small["batches"]["batches"] > 2, "the worst case of a whole round does not fit"
+    cheap = planned(docs, 3, "models.t.batch_price=0.5")["synthesize"]
+    assert cheap["left"]["usd"]["value"] == pytest.approx(told["left"]["usd"]["value"] / 2)
+    assert "2 one after the other, for 2 rounds" in written(docs, 3)
+
+
+def test_while_batches_are_under_way_nothing_is_asked_a_second_time(tmp_path: Path, teacher: Teacher) -> None:
+    from groundling.llm.batchstore import BatchStore
+    from groundling.llm.budget import Cost
+    from groundling.llm.open import teacher as model_of
+
+    docs = project(tmp_path, teacher.url, prices="batch: true, price_in: 2, price_out: 8")
+    first = planned(docs, 3)["synthesize"]
+    run = open_run(docs, docs.parent / "run", [], print)
+    store, fingerprint = BatchStore(docs.parent / "run" / "batches.sqlite"), model_of("t", run.config).fingerprint
+    number = store.plan(fingerprint, ["k1", "k2"], Cost())
+    store.made(number, "batch_1")
+    asked = teacher.stats()["requests"]
+    told = planned(docs, 8)["synthesize"]
+    assert teacher.stats()["requests"] == asked and told["pilot"]["chunks"] == 3, "the chunks that are there already are the pilot"
+    assert told["left"]["calls"] == first["left"]["calls"] and told["batches"]["under_way"]["requests"] == 2
+    assert "2 requests in 1 batch at the provider since" in written(docs) and "nothing was asked" in written(docs)
+    with pytest.raises(ModelError, match="No row can be asked for now"):
+        preview(open_run(docs, docs.parent / "run", [], print), "raft", 5, as_json=True)
+    store.finish(number, {"k1": Reply(text="x", tokens_in=1, tokens_out=1)})
+    store.close()
+    after = planned(docs, 3)["synthesize"]
+    assert len(after["batches"]["took"]) == 1 and after["left"]["seconds"]["value"] is not None, "now it is known what a batch takes"
+
+
+def test_where_the_day_s_tokens_are_used_up_the_plan_does_not_wait_for_tomorrow(docs: Path, teacher: Teacher) -> None:
+    first = planned(docs, 4)["synthesize"]
+    used = first["pilot"]["tokens_in"] + first["pilot"]["tokens_out"]
+    asked = teacher.stats()["requests"]
+    text = written(docs, 8, f"models.t.tokens_per_day={used}")
+    assert teacher.stats()["requests"] == asked and "tokens a day is reached for 24 h" in text and "4 chunks:" in text

@@ -114,6 +114,14 @@ def test_an_unknown_filter_is_a_sentence(tmp_path: Path) -> None:
         (example(quotes=[Quote(text="Staff have 26 days.", passage=0)]), "quote not verbatim"),
         (example(quotes=[Quote(text="Staff have 25 days.", passage=1)]), "quote not verbatim"),
         (example(quotes=[Quote(text=" ", passage=0)]), "quote not verbatim"),
+        *[
+            (
+                example(passages=[Passage(id="a", title="", text=f"Staff have {mark} 25 days.")], quotes=[Quote(text=f"have {mark} 25", passage=0)]),
+                "quote holds marks of the format",
+            )
+            for mark in ("##begin_quote##", "##end_quote##", "<ANSWER>:")
+        ],
+        (example(answer="25 <ANSWER>: days"), "answer holds marks of the format"),
         (example(quotes=[Quote(text="Ask Kirsi.", passage=2)]), "quotes a passage that is not shown"),
         (example(quotes=[Quote(text="Ask Kirsi.", passage=-1)]), "quotes a passage that is not shown"),
         (example(quotes=[]), "cited without a quote"),
@@ -125,6 +133,13 @@ def test_an_unknown_filter_is_a_sentence(tmp_path: Path) -> None:
 )
 def test_cited_drops_what_does_not_agree(bad: Example, reason: str) -> None:
     assert cited.check(bad, NOTHING) == reason
+
+
+def test_marks_of_the_format_beside_a_quote_do_no_harm_and_in_it_are_counted(tmp_path: Path) -> None:
+    passage = Passage(id="a", title="", text="Write ##begin_quote## first. Staff have 25 days.")
+    fine, bad = example(passages=[passage]), example(id="2", unit="b", passages=[passage], quotes=[Quote(text=passage.text, passage=0)])
+    kept, out = run(tmp_path, [fine, bad])
+    assert kept == [fine] and out.dropped == {"cited: quote holds marks of the format": 1}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -283,13 +283,35 @@ def test_a_model_that_batches_gets_the_missing_requests_of_a_call_together(journ
     class Batched(Counting):
         batched = True
 
-        async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        async def parts(self, requests: Sequence[Request]) -> AsyncIterator[dict[int, Reply]]:
             calls.append(len(requests))
-            return await super().replies(requests)
+            yield dict(enumerate(await self.replies(requests)))
 
     ask(Journaled(Batched(), journal), "a")
     assert ask(Journaled(Batched(), journal), "a", "b", "c", "b") == ["re a", "re b", "re c", "re b"]
     assert calls == [1, 2]
+
+
+def test_a_batch_is_stored_before_the_next_is_begun(journal: Journal) -> None:
+    """Killed in the middle of a call, a local model is asked again for the batch under way and what comes after, no more."""
+
+    class Killed(Counting):
+        batched, last = True, ""
+
+        async def parts(self, requests: Sequence[Request]) -> AsyncIterator[dict[int, Reply]]:
+            for at in range(len(requests) - 2, -1, -2):  # batches come in the model's own order
+                replies = await self.replies(requests[at : at + 2])
+                if any(r.text == self.last for r in replies):
+                    raise KeyboardInterrupt
+                yield {at: replies[0], at + 1: replies[1]}
+
+    first, second = Killed(), Killed()
+    first.last = "re c"
+    with pytest.raises(KeyboardInterrupt):
+        ask(Journaled(first, journal), *"abcdef")
+    assert first.asked == list("efcd") and len(journal) == 2
+    assert ask(Journaled(second, journal), *"abcdef") == [f"re {c}" for c in "abcdef"]
+    assert second.asked == list("cdab")
 
 
 def test_what_was_paid_is_summed_and_what_cost_nothing_is_not(journal: Journal) -> None:

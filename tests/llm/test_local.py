@@ -11,7 +11,7 @@ import pytest
 
 from groundling.errors import ConfigError, ModelError
 from groundling.llm.base import Reply, Request
-from groundling.llm.local import Local, accepts_documents, load_tokenizer, weights_fingerprint
+from groundling.llm.local import Local, accepts_documents, batches, load_tokenizer, weights_fingerprint
 from groundling.llm.open import resolve, teacher
 
 REFUSES = (
@@ -64,6 +64,53 @@ def test_requests_with_other_settings_in_one_call_are_all_answered(model: Local)
         request("e"),
     ]
     assert [r.tokens_in for r in ask(model, *asked)] == [len(model.encode(r.messages)) for r in asked]
+
+
+def test_a_stop_string_ends_a_reply_before_itself_as_an_api_does(model: Local) -> None:
+    [whole] = ask(model, request("Tell me", max_tokens=40))
+    assert len(whole.text) > 20 and whole.tokens_out == 40
+    stop = whole.text[9:12]
+    at = whole.text.index(stop)
+    [cut] = ask(model, request("Tell me", max_tokens=40, stop=["never said", stop, ""]))
+    assert cut.text == whole.text[:at] and cut.finish == "stop" and 0 < cut.tokens_out < 40
+    [first] = ask(model, request("Tell me", max_tokens=40, stop=[whole.text[15:18], stop]))
+    assert first == cut, "the one that comes first in the reply, not in the list"
+    assert ask(model, request("Tell me", max_tokens=40, stop=["never said"])) == [whole]
+
+
+def test_a_stop_string_stops_generating_and_each_row_on_its_own(model: Local) -> None:
+    from groundling.llm.stops import until
+
+    asked = [request(text, max_tokens=40) for text in ("Tell me", "How many days?")]
+    one, two = ask(model, *asked)
+    stop = next(one.text[n : n + 3] for n in range(6, 30) if one.text[n : n + 3] not in two.text)
+    halves = ask(model, *[request(r.messages[0]["content"], max_tokens=40, stop=[stop]) for r in asked])
+    assert halves[0].text == one.text[: one.text.index(stop)] and halves[1] == two, "the other one goes on"
+    [alone] = ask(model, request("Tell me", max_tokens=500, stop=[stop]))
+    assert alone.text == halves[0].text
+    [said] = until([stop], 2, lambda ids: "".join(map(chr, ids)))
+    import torch
+
+    rows = torch.tensor([[ord(c) for c in f"ab{stop}"], [ord(c) for c in f"{stop}ab"]])
+    assert said(rows, None).tolist() == [True, False], "the prompt does not count"
+
+
+def test_requests_with_other_stop_strings_are_not_generated_together(model: Local) -> None:
+    asked = [request("a"), request("b", stop=["x"]), request("c"), request("d", stop=["x"])]
+    assert batches(asked, [[1]] * 4) == [[0, 2], [1, 3]]
+
+
+def test_batches_come_one_by_one_and_the_rest_of_a_call_is_batched_alike(model: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundling.llm.local.MAX_ROWS", 3)
+    asked = [request(f"Question {n} " + "about leave " * (7 * n % 5)) for n in range(8)]
+
+    async def parts(requests: list[Request]) -> list[dict[int, Reply]]:
+        return [part async for part in model.parts(requests)]
+
+    found = asyncio.run(parts(asked))
+    assert [len(part) for part in found] == [3, 3, 2] and sorted(n for part in found for n in part) == list(range(8))
+    rest = [n for n in range(8) if n not in found[0]]
+    assert asyncio.run(parts([asked[n] for n in rest])) == [{rest.index(n): r for n, r in part.items()} for part in found[1:]]
 
 
 def test_nothing_asked_is_nothing_answered(model: Local) -> None:

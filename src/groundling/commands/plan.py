@@ -16,9 +16,10 @@ from ..records import Chunk
 from ..runs import Run, teaching
 from ..synthesize.choose import drawn, seeded
 from ..synthesize.trial import Trial
+from . import plan_batch
 from .plan_text import show
 from .plan_train import training
-from .trials import Desk, Measured, attempts, desk, direct, judgements, prepare
+from .trials import Desk, Measured, Stored, attempts, batches, closed, desk, direct, judgements, prepare
 
 FEW = 10  # chunks of a pilot below which its interval is called rough
 SAMPLE = 200  # chunks whose prompts are rendered where nothing is asked
@@ -54,11 +55,10 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
     else:
         asked = direct(run)
         with run.space.lock(), teaching(asked) as model:
-            at = desk(asked, model)
-            sample = _sampled(at, pilot)
-            told["synthesize"] |= estimate(at, sample)
-        if asked is not run:
-            _in_batches(told["synthesize"])
+            at, why = desk(asked, model), closed(asked, model)
+            sample = _stored(at, pilot) if why else _sampled(at, pilot)
+            told["synthesize"] |= estimate(at, sample, run.config.models.get(model.name))
+            told["synthesize"]["assumed"] += [f"nothing was asked, because {why}"] if why else []
         kept = [e for t in sample.trials for e in t.examples]
         said = judgements(run, kept)
         left = [e for e in kept if not any(said[e.id].values())]
@@ -68,13 +68,6 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
         say(json.dumps(_plain(told), ensure_ascii=False, indent=1))
     else:
         show(told, say)
-
-
-def _in_batches(made: dict[str, Any]) -> None:
-    """The provider's batches take as long as the provider likes; the pilot was asked call by call."""
-    made["left"]["seconds"] = Interval(None)
-    made["assumed"] = [text for text in made["assumed"] if not text.startswith("time")]
-    made["assumed"].append("time is not known: the provider decides how long a batch takes; the pilot was asked call by call, at the same prices")
 
 
 def _plain(value: Any) -> Any:
@@ -101,14 +94,22 @@ def _sampled(at: Desk, pilot: int) -> Sample:
     return Sample(trials, measured._replace(seconds=0.0), assumed=True, schema_share=nobody.schema_share)
 
 
+def _stored(at: Desk, pilot: int) -> Sample:
+    """A pilot of chunks that are finished, from their stored replies alone; stand-in replies where there is none."""
+    finished = [c for c in seeded(_drawn(at), at.run.config.seed) if c.id in at.bench.finished][:pilot]
+    if not finished:
+        return _sampled(at, 0)
+    aside = at._replace(bench=at.bench._replace(teacher=Stored(at.bench.teacher)))
+    return Sample(*attempts(aside, lambda tried: [] if tried else finished, len(finished)), assumed=False)
+
+
 def _drawn(at: Desk) -> list[Chunk]:
     return drawn(at.bench.chunks, at.run.config.synthesize, at.run.config.seed)
 
 
-def estimate(at: Desk, sample: Sample) -> dict[str, Any]:
-    """Everything about synthesize, as plain values and intervals."""
-    model, seed = at.bench.teacher, at.run.config.seed
-    spent, endpoint = _spent(sample), getattr(getattr(model, "inner", None), "endpoint", None)
+def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, Any]:
+    """Everything about synthesize, as plain values and intervals. `endpoint` is the teacher's as the run will ask it, in batches or not."""
+    model, seed, spent = at.bench.teacher, at.run.config.seed, _spent(sample)
     budget, chunks = _budget(model, endpoint), count(at, sample)
     totals = forecast.predict(spent, chunks.left, budget, seed)
     if at.run.config.synthesize.target:
@@ -117,15 +118,18 @@ def estimate(at: Desk, sample: Sample) -> dict[str, Any]:
     own = spent if keeps(at, sample) else []
     known = chunks.done - len(own)  # done by an earlier run: expected to be like the rest
     before = sum(t.rows for t in own) + (sum(t.rows for t in spent) / len(spent) * known if spent else 0.0)
+    rolls = endpoint is not None and endpoint.batch and bool(sample.trials)
+    in_batches = plan_batch.ahead(sample.trials, chunks.left, budget, batches(at.run)) if rolls else None
     return {
         "recipe": at.bench.recipe, "teacher": model.name, "endpoint": f"{endpoint.model} at {endpoint.base_url}" if endpoint else "",
         "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
         "left": {
             "calls": totals.calls, "tokens_in": totals.tokens_in, "tokens_out": totals.tokens_out, "usd": totals.usd,
-            "seconds": _seconds(totals, sample, endpoint),
+            "seconds": plan_batch.seconds(in_batches) if in_batches else _seconds(totals, sample, endpoint, model),
         },
+        "batches": in_batches,
         "examples": forecast.scaled(totals.rows, 1, before), "budget": _limits(model, totals, before, at.run),
-        "assumed": _assumptions(sample, endpoint),
+        "assumed": _assumptions(sample, endpoint, in_batches),
     }  # fmt: skip
 
 
@@ -172,7 +176,8 @@ def _budget(model: Model, endpoint: Endpoint | None) -> Budget:
     if endpoint is None:
         return Budget()
     limits = getattr(getattr(model, "inner", None), "budget", None)
-    prices = (endpoint.price_in, endpoint.price_out) if endpoint.price_in or endpoint.price_out else (None, None)
+    share = endpoint.batch_price if endpoint.batch else 1.0
+    prices = (endpoint.price_in * share, endpoint.price_out * share) if endpoint.price_in or endpoint.price_out else (None, None)
     if limits is None:
         return Budget(None, None, *prices)
     usd = limits.usd - limits.spent_usd if limits.usd else None
@@ -196,7 +201,7 @@ def _limits(model: Model, totals: Totals, before: float, run: Run) -> dict[str, 
     }  # fmt: skip
 
 
-def _seconds(totals: Totals, sample: Sample, endpoint: Endpoint | None) -> Interval:
+def _seconds(totals: Totals, sample: Sample, endpoint: Endpoint | None, model: Any) -> Interval:
     """Time: of an endpoint by its calls, of a model on this machine by the seconds of the chunks tried."""
     if endpoint is None:
         return Interval(None) if sample.assumed else totals.seconds
@@ -204,7 +209,15 @@ def _seconds(totals: Totals, sample: Sample, endpoint: Endpoint | None) -> Inter
     pace = None
     if seen.latency and seen.seconds:
         pace = Pace(seen.latency, seen.calls / seen.seconds, max((t.rounds for t in sample.trials), default=1))
-    allowed = Allowed(endpoint.max_parallel, endpoint.requests_per_minute, endpoint.tokens_per_minute, refused=seen.refused > 0)
+    used = sum(tokens for _, tokens in model.journal.recent(model.name, forecast.DAY, forecast.DAY))
+    allowed = Allowed(
+        endpoint.max_parallel,
+        endpoint.requests_per_minute,
+        endpoint.tokens_per_minute,
+        seen.taken if seen.refused else 0,
+        endpoint.tokens_per_day,
+        used,
+    )
     return forecast.duration(totals, pace, allowed)
 
 
@@ -225,17 +238,24 @@ def _pilot(sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _assumptions(sample: Sample, endpoint: Endpoint | None) -> list[str]:
+def _assumptions(sample: Sample, endpoint: Endpoint | None, in_batches: dict[str, Any] | None) -> list[str]:
     """What the estimate takes for granted, in words."""
     said = []
     if sample.assumed:
-        said += [tokens.assumption(), f"replies: {standin.ASSUMED}; half to twice as long", "time is not measured without a pilot"]
+        said += [tokens.assumption(), f"replies: {standin.ASSUMED}; half to twice as long"]
         if sample.schema_share:
             said.append(f"endpoints that count JSON schemas as tokens in count {sample.schema_share:.0%} more: within the interval")
+    if endpoint and in_batches:
+        said += plan_batch.assumptions(in_batches, endpoint, sample.measured.calls > 0)
+    elif sample.assumed:
+        said.append("time is not measured without a pilot")
     elif endpoint and sample.measured.latency is None:
         said.append("time is not measured: every reply of the pilot was in the journal; a larger --pilot asks about new chunks")
     elif endpoint and sample.measured.refused:
-        said.append(f"time at the pilot's pace of {sample.measured.calls / sample.measured.seconds:.1f} calls/s: the endpoint refused more")
+        said.append(
+            f"time at {sample.measured.taken} calls at once, as the endpoint refused more in the pilot; "
+            f"the longest at the pilot's pace of {sample.measured.calls / sample.measured.seconds:.1f} calls/s"
+        )
     elif endpoint:
         said.append(
             f"time if the endpoint takes {endpoint.max_parallel} calls at once at the pilot's {sample.measured.latency:.2f} s a call; "

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..forecast import Interval
 from ..panel import span
+from . import plan_batch
 
 _ENOUGH = {
     "yes": "enough", "no": "NOT enough", "perhaps": "perhaps not enough: the interval holds it", "not known": "not known whether it is enough",
@@ -41,6 +42,7 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
         _row("tokens out", left["tokens_out"], _number),
         _row("money", left["usd"], _money, "not known") if made["endpoint"] else f"{'money':12s} {'0':>14s}   no endpoint is paid",
         _row("time", left["seconds"], span, "not measured"),
+        *(plan_batch.lines(made["batches"]) if made["batches"] else []),
         _row("examples", made["examples"], _number) + "   in all, before the filters of curate",
         "",
     ]

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from .. import config, registry
+from ..errors import ModelError
 from ..records import Chunk, Example
 from ..runs import Run, teaching
 from ..synthesize.choose import seeded
 from ..synthesize.trial import Dropped, Trial
-from .trials import Desk, Measured, attempts, desk, direct, judgements, prepare
+from .trials import Desk, Measured, attempts, closed, desk, direct, judgements, prepare
 
 FRUITLESS = 10  # chunks beyond the number of rows wanted that may come to nothing before it is given up
 SHORT = 240  # characters of a passage that are shown
@@ -30,6 +31,8 @@ def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
     prepare(run)
     chosen = direct(_with(run, recipe))
     with run.space.lock(), teaching(chosen) as model:
+        if why := closed(chosen, model):
+            raise ModelError(f"No row can be asked for now: {why}.")
         at = desk(chosen, model)
         order = seeded(at.bench.chunks, run.config.seed)
         trials, measured = attempts(at, lambda tried: _next(order, tried, count), math.ceil(count / 3))

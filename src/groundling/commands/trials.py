@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 from .. import pipeline, registry
 from ..curate import Context, judged
 from ..interrupts import stoppable, until_stopped
-from ..llm.base import Model
+from ..llm.base import Model, Reply, Request, call_key
+from ..llm.batchstore import Known, known
 from ..llm.meter import Meter, Snapshot
-from ..panel import View
+from ..panel import View, span
 from ..records import Chunk, Example
 from ..runs import Run, kept_units
 from ..synthesize import Bench, RecipeOptions, options_of
@@ -38,7 +39,8 @@ class Desk(NamedTuple):
 class Measured(NamedTuple):
     """What trying some units really did: calls that went out, what they cost, how long it took.
 
-    `latency` is the mean time of a call in seconds, None where none went out; `refused` counts answers of 429.
+    `latency` is the mean time of a call in seconds, None where none went out; `refused` counts answers of 429, and `taken` is how many calls
+    at once the engine then went on with.
     """
 
     calls: int = 0
@@ -49,6 +51,7 @@ class Measured(NamedTuple):
     seconds: float = 0.0
     latency: float | None = None
     refused: int = 0
+    taken: int = 0
 
 
 def prepare(run: Run) -> None:
@@ -58,13 +61,50 @@ def prepare(run: Run) -> None:
 
 
 def direct(run: Run) -> Run:
-    """The run with its teacher asked call by call, though it may say `batch`: a few rows are not waited for as long as a provider's batch takes."""
+    """The run with its teacher asked call by call, though it may say `batch`: a few rows are not waited for as long as a provider's batch takes.
+
+    Where batches are under way, the run as it is: their requests must not be paid for a second time.
+    """
     name = run.config.synthesize.teacher
     endpoint = run.config.models.get(name)
-    if endpoint is None or not endpoint.batch:
+    if endpoint is None or not endpoint.batch or batches(run).open:
         return run
     models = {**run.config.models, name: endpoint.model_copy(update={"batch": False})}
     return replace(run, project=run.project.model_copy(update={"config": run.config.model_copy(update={"models": models})}))
+
+
+def batches(run: Run) -> Known:
+    """What the run's folder knows of the teacher's batches."""
+    from ..llm.open import teacher
+
+    return known(run.space.journal.parent, teacher(run.config.synthesize.teacher, run.config, run.project.base).fingerprint)
+
+
+def closed(run: Run, model: Model) -> str:
+    """Why nothing may be asked now, as a clause; empty where it may."""
+    inner = getattr(model, "inner", None)
+    if (endpoint := getattr(inner, "endpoint", None)) is None:
+        return ""
+    if endpoint.batch and (found := batches(run)).open:
+        return f"{found.requests:,} requests are at the provider in batches of an earlier run, which the same `groundling run` fetches"
+    wait = inner.gate.limits.wait(1)
+    return f"the limit of {endpoint.tokens_per_day:,} tokens a day is reached for {span(wait)} more" if wait > 60.5 else ""
+
+
+class Stored:
+    """A model that is not asked: what its journal does not hold has failed."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        keys = [call_key(self._model.fingerprint, request) for request in requests]
+        there = self._model.journal.get_many(keys)
+        self._model.meter.from_journal += len(there)
+        return [there.get(key) or Reply(text="It was not asked.", finish="error") for key in keys]
 
 
 def desk(run: Run, model: Model) -> Desk:
@@ -159,7 +199,7 @@ def _difference(before: Snapshot, after: Snapshot, seconds: float, area: float) 
     return Measured(
         calls=out, from_journal=after.from_journal - before.from_journal, tokens_in=after.tokens_in - before.tokens_in,
         tokens_out=after.tokens_out - before.tokens_out, usd=after.usd - before.usd, seconds=seconds, latency=area / out if out else None,
-        refused=after.refused - before.refused,
+        refused=after.refused - before.refused, taken=after.limit,
     )  # fmt: skip
 
 

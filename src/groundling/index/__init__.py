@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import config, registry
 from ..errors import InputError
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ..answer import Search
 
 
-def build(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> None:
-    """Write the index of the chunks into `folder`. Raises InputError where there are none."""
+def build(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> dict[str, Any]:
+    """Write the index of the chunks into `folder`; what the retriever notes for the record. Raises InputError where there are none."""
     if not chunks:
         raise InputError(f"There are no chunks to index in {folder}. Run the chunk stage on documents that hold text.")
-    registry.load("retriever", options.retriever).build(chunks, folder)
+    return registry.load("retriever", options.retriever).build(chunks, folder, options) or {}
 
 
 def open_index(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> Search:
@@ -26,4 +26,4 @@ def open_index(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> 
 
     Raises InputError where the index is missing, damaged, or made of other chunks.
     """
-    return registry.load("retriever", options.retriever).open(chunks, folder)
+    return registry.load("retriever", options.retriever).open(chunks, folder, options)

@@ -19,9 +19,10 @@ from ..errors import BudgetError, ModelError
 from .api import Api
 from .base import Reply, Request, call_key
 from .batchhttp import BatchHttp, NotMade
+from .batchprogress import Progress
 from .batchqueue import Queue, Waiting
-from .batchstore import BatchStore, Open
-from .batchwire import ENDED, MAX_BYTES, MAX_LINES, Line, State, parts
+from .batchstore import NAME, BatchStore, Open
+from .batchwire import ENDED, MAX_BYTES, MAX_LINES, Line, parts
 from .budget import Budget, Cost
 from .completions import Trouble, body
 from .gate import Stopped
@@ -42,7 +43,8 @@ class Batch(Api):
         self._waiting: dict[str, Waiting] = {}
         self._under_way: dict[str, int] = {}  # key -> number of its batch
         self._tasks: set[asyncio.Task[None]] = set()
-        self._progress: dict[int, State] = {}
+        self.progress = Progress(self.queue.__len__)
+        self.meter.standing = self.progress.standing
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
         return list(await asyncio.gather(*(self.reply(request) for request in requests)))
@@ -58,7 +60,7 @@ class Batch(Api):
         one = self._waiting.get(key)
         if one is None:
             if known := store.result(key):
-                self._paid(known, Cost())
+                self.meter.answered(*self._cost(known.tokens_in, known.tokens_out))  # its batch was settled when it came
                 return known
             one = self._waiting[key] = Waiting(key, request, self._line(key, request))
             if key not in self._under_way:
@@ -89,7 +91,7 @@ class Batch(Api):
         if self._store is None:
             if self.folder is None:
                 raise ModelError(f"models.{self.name}: batch mode needs a run folder to keep its batches in.")
-            self._store = BatchStore(self.folder / "batches.sqlite")
+            self._store = BatchStore(self.folder / NAME)
             for left in self._store.open(self.fingerprint):
                 self._under_way |= dict.fromkeys(left.keys, left.number)
                 if self.budget:  # what they may cost is set aside again, over the limit too: it is under way
@@ -111,6 +113,10 @@ class Batch(Api):
         self._tasks.add(task)
         task.add_done_callback(ended)
 
+    def _cost(self, tokens_in: int, tokens_out: int) -> Cost:
+        whole = super()._cost(tokens_in, tokens_out)
+        return whole._replace(usd=whole.usd * self.endpoint.batch_price)
+
     def _line(self, key: str, request: Request) -> Line:
         return Line(key, body(request, self.endpoint, self._native is not False))
 
@@ -123,7 +129,7 @@ class Batch(Api):
                 if not await self._reserve(one.held):
                     break
             except BudgetError:
-                if chosen:
+                if chosen or self._tasks:  # what is under way is waited for first: it is paid for, and is stored
                     break
                 raise
             chosen.append(one)
@@ -160,12 +166,14 @@ class Batch(Api):
         store, keys = self._opened(), [line.key for line in part]
         number = store.plan(self.fingerprint, keys, worst)
         self._under_way |= dict.fromkeys(keys, number)
+        self.progress.begun(number, len(keys))
         try:
             file = await self.calls.upload(b"".join(line.data for line in part))
             store.uploaded(number, file)
             id = await self.calls.make(file)
         except NotMade:  # any other error leaves open whether the batch was made, and the next run looks for it
             store.finish(number, {})
+            self.progress.gone(number, brought=False)
             self._release(worst)
             raise
         store.made(number, id)
@@ -183,6 +191,7 @@ class Batch(Api):
                     self.queue.add(self._waiting[key])
             return
         self._opened().made(left.number, id)
+        self.progress.begun(left.number, len(left.keys), left.made)
         self.say(f"  {self.name}: {len(left.keys)} requests are in the batch {id} from before; waiting for it.")
         await self._follow(left._replace(id=id))
 
@@ -192,14 +201,13 @@ class Batch(Api):
         wait = self.poll[0]
         while True:
             state = await self.calls.state(batch.id)
-            self._progress[batch.number] = state
-            self._tell()
+            self.progress.looked(batch.number, state, wait)
             if state.status in ENDED:
                 break
             await asyncio.sleep(wait)
             wait = min(self.poll[1], wait * 1.5)
-        del self._progress[batch.number]
         if state.status == "failed":
+            self.progress.gone(batch.number, brought=False)
             self._opened().finish(batch.number, {})
             self._release(batch.worst)
             why = state.reason or "the provider gives no reason"
@@ -209,14 +217,8 @@ class Batch(Api):
         mine = set(batch.keys)
         good = {k: r for k, r in found.items() if isinstance(r, Reply) and k in mine}
         self._opened().finish(batch.number, good)
+        self.progress.gone(batch.number, brought=True)
         self._deliver(batch, {k: found[k] for k in batch.keys if k in found})
-
-    def _tell(self) -> None:
-        """Where the batches stand, for the panel."""
-        done, total = (sum(s[n] for s in self._progress.values()) for n in (3, 4))
-        self.meter.in_flight = len(self._under_way)
-        count = f"{len(self._progress)} batch{'es' if len(self._progress) > 1 else ''}"
-        self.meter.notice = f"{count} at the provider, {done:,} of {total:,} requests answered" if self._progress else ""
 
     def _deliver(self, batch: Open, found: dict[str, Reply | Trouble]) -> None:
         """Replies to who waits for them; the rest once more, or as failed."""
@@ -226,6 +228,8 @@ class Batch(Api):
             one, got = self._waiting.get(key), found.get(key, Trouble("broken", "the batch has no result for it"))
             if one is None or one.future.done():
                 self._waiting.pop(key, None)
+                if isinstance(got, Reply) and self.budget:  # nobody waits for it in this run, but it is paid for
+                    self.budget.settle(Cost(), self._cost(got.tokens_in, got.tokens_out))
             elif isinstance(got, Reply):
                 self._paid(got, Cost())
                 self._native = True if one.line.body.native else self._native
@@ -233,7 +237,6 @@ class Batch(Api):
                 one.future.set_result(got)
             else:
                 self._again(one, got)
-        self._tell()
 
     def _again(self, one: Waiting, got: Trouble) -> None:
         one.rounds += 1

@@ -39,6 +39,9 @@ class Queue:
             self._gathering = asyncio.ensure_future(self._gather())
             self._gathering.add_done_callback(lambda task: task.cancelled() or task.exception())  # read: `broken` has told it
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def clear(self) -> None:
         """Hand nothing on any more."""
         self._waiting.clear()

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..errors import Interrupted
+from ..panel import span
 from .breaker import Breaker
 from .limits import Limits, Taken
 from .meter import Meter
@@ -132,7 +133,7 @@ class Gate:
         if self.breaker.open:
             return f"the endpoint is down; next try in {self.breaker.seconds_left:.0f} s"
         if self._waiting and self.limits.any and (wait := self.limits.wait(self._waiting[0][1])) >= 1:
-            return f"at the limit of requests or tokens; {wait:.0f} s to wait"
+            return f"at the limit of requests or tokens; {span(wait)} to wait"
         left = self.pace.paused_until - self.pace.clock()
         return f"the endpoint asked to wait; {left:.0f} s left" if left > 0 else ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,9 +112,9 @@ class Journal:
             found.update((key, _decode(reply)) for key, reply in self._db.execute(f"SELECT key, reply FROM replies WHERE key IN ({marks})", some))
         return found
 
-    def put(self, replies: dict[str, Reply], origin: Origin = _NOBODY, usd: float = 0.0) -> None:
-        """Store replies now, in one transaction: all of them or none. `usd` is what each cost."""
-        rows = [(_INSERT, _row(key, reply, origin, usd)) for key, reply in replies.items()]
+    def put(self, replies: dict[str, Reply], origin: Origin = _NOBODY, usd: float | Callable[[Reply], float] = 0.0) -> None:
+        """Store replies now, in one transaction: all of them or none. `usd` is what each cost, or tells it."""
+        rows = [(_INSERT, _row(key, reply, origin, usd(reply) if callable(usd) else usd)) for key, reply in replies.items()]
         self._thread.submit(self._write, rows).result()  # by the one thread that writes
 
     async def store(self, key: str, reply: Reply, origin: Origin, usd: float) -> None:

@@ -13,7 +13,7 @@ from .meter import Meter
 class Journaled:
     """Implements `base.Model` around another model. Each reply is stored as it arrives; equal requests in flight are sent once.
 
-    A model that says `batched` gets the missing requests of one call together; any other is asked for each by itself.
+    A model that says `batched` gets the missing requests of one call together, and gives them in `parts`; any other is asked for each by itself.
     """
 
     def __init__(self, model: Model, journal: Journal) -> None:
@@ -38,9 +38,13 @@ class Journaled:
         return [known[key] for key in keys]
 
     async def _together(self, missing: dict[str, Request]) -> dict[str, Reply]:
-        new = dict(zip(missing, await self.inner.replies(list(missing.values())), strict=True))
-        self.journal.put({key: reply for key, reply in new.items() if reply.finish != "error"}, self._origin)  # a failed call is asked again
-        return new
+        """Stored batch by batch, as the model generates them: what a kill costs is the batch under way."""
+        keys, found = list(missing), {}
+        async for part in self.inner.parts(list(missing.values())):
+            new = {keys[n]: reply for n, reply in part.items()}
+            self.journal.put({key: reply for key, reply in new.items() if reply.finish != "error"}, self._origin)  # a failed call is asked again
+            found |= new
+        return found
 
     async def _each(self, missing: dict[str, Request]) -> dict[str, Reply]:
         """At most `parallel` at once, so that a call with a million requests does not make a million tasks."""

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MachineError, ModelError
 from .base import Reply, Request
 from .schema import prompted
+from .stops import cut, until
 from .verbatim import KeepVerbatim, Table, table
 
 if TYPE_CHECKING:
@@ -44,15 +45,20 @@ def weights_fingerprint(folder: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def need_torch() -> None:
-    """Raise MachineError with the pip line where the training extra is not installed."""
+def identity(model: str | Path) -> str:
+    """What tells a model from others: the fingerprint of its weights, or its name on a hub."""
+    return weights_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
+
+
+def need_torch(extra: str = "train") -> None:
+    """Raise MachineError with the pip line where the extra that brings torch is not installed."""
     # Read by torch when it first allocates: huge pages for tensors, which on a CPU halve the time that page faults take.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
         import torch  # noqa: F401
         from transformers.utils import logging
     except ImportError as error:
-        raise MachineError(f'A local model needs the extra [train] ({error.name} is missing): pip install "groundling[train]".') from error
+        raise MachineError(f'A local model needs the extra [{extra}] ({error.name} is missing): pip install "groundling[{extra}]".') from error
     logging.disable_progress_bar()
     # Their warnings to each other of names that will change: nobody who trains or asks can act on them.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\b")
@@ -131,7 +137,7 @@ def batches(requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> li
 
     def settings(n: int) -> tuple[Any, ...]:
         r = requests[n]
-        return (r.max_tokens, r.temperature, r.top_p, n if r.temperature > 0 else -1)
+        return (r.max_tokens, r.temperature, r.top_p, n if r.temperature > 0 else -1, r.stop)
 
     groups: list[list[int]] = []
     for n in sorted(range(len(requests)), key=lambda n: (settings(n), len(prompts[n]), n)):
@@ -155,7 +161,7 @@ class Local:
         self.name = name or str(folder)
         self.tokenizer = load_tokenizer(adapter or folder)
         self.documents_role = accepts_documents(self.tokenizer)
-        parts = [weights_fingerprint(Path(p)) if Path(p).is_dir() else str(p) for p in (folder, adapter) if p]
+        parts = [identity(p) for p in (folder, adapter) if p]
         self.fingerprint = f"local/{VERSION}/{device()}/" + "+".join(parts)
         self._lock = threading.Lock()
 
@@ -169,16 +175,25 @@ class Local:
         return load_network(self.folder, self.adapter)
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
-        return await asyncio.to_thread(self._replies, list(requests))
+        found: dict[int, Reply] = {}
+        async for part in self.parts(requests):
+            found |= part
+        return [found[n] for n in range(len(requests))]
 
-    def _replies(self, requests: list[Request]) -> list[Reply]:
+    async def parts(self, requests: Sequence[Request]) -> AsyncIterator[dict[int, Reply]]:
+        """The replies by the numbers of their requests, a batch at a time, so that each batch can be stored before the next is begun.
+
+        Where the first batches of a call are left out because they are known, the others are the same as they would have been.
+        """
+        requests = list(requests)
+        prompts = await asyncio.to_thread(lambda: [self.encode(prompted(r).messages) for r in requests])  # a schema is asked for in words
+        for group in batches(requests, prompts):
+            replies = await asyncio.to_thread(self._batch, [prompts[n] for n in group], [requests[n] for n in group])
+            yield dict(zip(group, replies, strict=True))
+
+    def _batch(self, prompts: list[list[int]], requests: list[Request]) -> list[Reply]:
         with self._lock:  # one generation at a time: the cores are shared anyway, and memory stays bounded
-            prompts = [self.encode(prompted(r).messages) for r in requests]  # a schema is asked for in words
-            found: dict[int, Reply] = {}
-            for group in batches(requests, prompts):
-                for n, reply in zip(group, self._generate([prompts[n] for n in group], [requests[n] for n in group]), strict=True):
-                    found[n] = reply
-            return [found[n] for n in range(len(requests))]
+            return self._generate(prompts, requests)
 
     def encode(self, messages: list[dict[str, str]]) -> list[int]:
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
@@ -213,13 +228,19 @@ class Local:
             sampling = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p}
         if self.table and any(r.verbatim for r in requests):
             sampling["logits_processor"] = LogitsProcessorList([KeepVerbatim(self.table, longest, [r.verbatim for r in requests])])
+        if any(request.stop):
+            sampling["stopping_criteria"] = until(request.stop, longest, self._text)
         with torch.inference_mode():
             out = self.network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=request.max_tokens, pad_token_id=pad, **sampling)
-        return [self._reply(row[longest:].tolist(), len(p)) for row, p in zip(out, prompts, strict=True)]
+        return [self._reply(row[longest:].tolist(), len(p), request.stop) for row, p in zip(out, prompts, strict=True)]
 
-    def _reply(self, ids: list[int], tokens_in: int) -> Reply:
+    def _text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _reply(self, ids: list[int], tokens_in: int, stop: Sequence[str]) -> Reply:
         end = self.tokenizer.eos_token_id
         stopped = end in ids
         kept = ids[: ids.index(end)] if stopped else [i for i in ids if i != self.tokenizer.pad_token_id]
-        text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Reply(text=text, tokens_in=tokens_in, tokens_out=len(kept), finish="stop" if stopped else "length")
+        if found := cut(kept, stop, self._text):
+            return Reply(text=found.text, tokens_in=tokens_in, tokens_out=found.tokens, finish="stop")
+        return Reply(text=self._text(kept), tokens_in=tokens_in, tokens_out=len(kept), finish="stop" if stopped else "length")

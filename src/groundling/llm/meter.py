@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 
 class Snapshot(NamedTuple):
-    """A meter at one moment. `seconds` since the start, `usd` at the configured prices, `notice` what the endpoint is waiting for, or nothing."""
+    """A meter at one moment. `seconds` since the start, `usd` at the configured prices, `notice` what the endpoint is waiting for, or nothing.
+
+    `bursts`: replies come in heaps, hours apart, so that rates and a time left tell nothing; `facts` are what such a model says of itself.
+    """
 
     calls: int
     from_journal: int
@@ -22,6 +25,8 @@ class Snapshot(NamedTuple):
     usd: float
     seconds: float
     notice: str
+    bursts: bool = False
+    facts: Mapping[str, str] = {}
 
 
 class Meter:
@@ -34,6 +39,7 @@ class Meter:
         self.tokens_in = self.tokens_out = 0
         self.usd = 0.0
         self.notice = ""
+        self.standing: Callable[[], tuple[dict[str, str], str]] | None = None  # in bursts: facts and notice, as of now
 
     def answered(self, tokens_in: int, tokens_out: int, usd: float) -> None:
         """One call came back with a reply."""
@@ -43,7 +49,8 @@ class Meter:
         self.usd += usd
 
     def snapshot(self) -> Snapshot:
+        facts, notice = self.standing() if self.standing else ({}, self.notice)
         return Snapshot(
             self.calls, self.from_journal, self.refused, self.retries, self.failed, self.in_flight, self.limit,
-            self.tokens_in, self.tokens_out, self.usd, self._clock() - self.started, self.notice,
+            self.tokens_in, self.tokens_out, self.usd, self._clock() - self.started, notice, self.standing is not None, facts,
         )  # fmt: skip

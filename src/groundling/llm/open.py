@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import Config
 from ..errors import ConfigError, ModelError
 from ..registry import nearest
-from .base import Model
+from .base import Model, Reply
 from .journal import Journal
 from .journaled import Journaled
+
+if TYPE_CHECKING:
+    from .api import Api
 
 _DAY, _SLOT = 86_400.0, 144.0  # seconds
 
@@ -50,6 +54,9 @@ def remembered(model: Model, journal: Journal, config: Config, say: Callable[[st
     if isinstance(model, Batch):
         model.folder = journal.path.parent
     if isinstance(model, Api):
+        _fetched(model, journal)
+        if not isinstance(model, Batch):
+            _nothing_under_way(model, journal)
         from .budget import Budget
 
         model.ready()
@@ -57,6 +64,30 @@ def remembered(model: Model, journal: Journal, config: Config, say: Callable[[st
         model.budget = Budget(config.budget_usd, config.budget_tokens, journal)
         model.gate.limits.used_before(journal.recent(model.name, _DAY, _SLOT))
     return Journaled(model, journal)
+
+
+def _fetched(model: Api, journal: Journal) -> None:
+    """Replies that batches brought after whoever waited for them was gone are in the journal from now on."""
+    from .batchstore import bring_over
+    from .journal import Origin
+
+    def put(replies: dict[str, Reply]) -> None:
+        there = journal.get_many(list(replies))
+        journal.put({key: r for key, r in replies.items() if key not in there}, Origin(model.name, paid=True), model.usd)
+
+    bring_over(journal.path.parent, put)
+
+
+def _nothing_under_way(model: Api, journal: Journal) -> None:
+    """Calls one by one would pay a second time for what a batch is working on. Raises ModelError where there is one."""
+    from .batchstore import NAME, known
+
+    found = known(journal.path.parent, model.fingerprint)
+    if found.open:
+        raise ModelError(
+            f"{found.requests:,} requests are in {len(found.open)} of {model.name}'s batches from before. Asked one by one they would be paid for "
+            f"twice. Run with models.{model.name}.batch=true to fetch them first; to give them up, delete {journal.path.parent / NAME}."
+        )
 
 
 def resolve(base: str, relative_to: Path | None = None) -> str:

@@ -94,9 +94,9 @@ def batches(tokenizer: PreTrainedTokenizerFast, plan: Plan, worker: int = 0) -> 
 
 # Words that a question is built of; what it is about stands between them.
 _SMALL = (
-    "a about after an and any are as at be been before by can could did do does for from had has have he her his how i if in into is it its many much "
-    "my of on one or out she should so some tell than that the their them there they this to under up us was we were what when where which who "
-    "whom whose why will with would you your line said say described like kind"
+    "a about after an and any are as at be been before by can could did do does for from had has have he her his how i if in into is it its many "
+    "much my of on one or out she should so some tell than that the their them there they this to under up us was we were what when where which "
+    "who whom whose why will with would you your line said say described like kind"
 )
 
 

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..llm.base import Model, Reply, Request
 from ..records import Chunk, Example
 from . import Bench, RecipeOptions
+
+FRAME = 200  # bytes of a call's body beside its messages and schema, about
 
 
 class Dropped(NamedTuple):
@@ -22,16 +26,26 @@ class Dropped(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What one unit came to. `rounds` is how many calls waited for each other, `seconds` from the unit's start to its end."""
+    """What one unit came to. `waves` are the calls that went out together, wave after wave; `seconds` from the unit's start to its end.
+
+    `most_in` and `most_out` are the most tokens that its calls could have cost: every byte one, and replies of full length.
+    """
 
     unit: Chunk
     examples: list[Example]
     dropped: list[Dropped]
     calls: int
-    rounds: int
+    waves: tuple[int, ...]
     tokens_in: int
     tokens_out: int
     seconds: float
+    most_in: int = 0
+    most_out: int = 0
+
+    @property
+    def rounds(self) -> int:
+        """How many calls waited for each other."""
+        return len(self.waves)
 
 
 class Counting:
@@ -39,15 +53,17 @@ class Counting:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.calls = self.rounds = self.tokens_in = self.tokens_out = 0
+        self.tokens_in = self.tokens_out = self.most_in = self.most_out = 0
+        self.waves: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
         found = await self._model.replies(requests)
-        self.calls += len(requests)
-        self.rounds += bool(requests)
+        self.waves += [len(requests)] if requests else []
+        self.most_in += sum(len(msgspec.json.encode([r.messages, r.schema])) + FRAME for r in requests)
+        self.most_out += sum(r.max_tokens for r in requests)
         self.tokens_in += sum(r.tokens_in for r in found)
         self.tokens_out += sum(r.tokens_out for r in found)
         return found
@@ -63,4 +79,15 @@ async def attempt(recipe: ModuleType, unit: Any, bench: Bench, options: RecipeOp
     )
     made = await recipe.make(unit, watched, options)
     seconds = time.perf_counter() - start
-    return Trial(unit, made, dropped, teacher.calls, teacher.rounds, teacher.tokens_in, teacher.tokens_out, seconds)
+    return Trial(
+        unit,
+        made,
+        dropped,
+        sum(teacher.waves),
+        tuple(teacher.waves),
+        teacher.tokens_in,
+        teacher.tokens_out,
+        seconds,
+        teacher.most_in,
+        teacher.most_out,
+    )

@@ -23,10 +23,12 @@ def watched(bench: Bench, options: Synthesize, out: Output) -> tuple[Bench, Call
         units = done[0]
         counts = {"kept": out.kept, "dropped": sum(tuple(out.dropped.values())), "failed": sum(tuple(out.failed.values()))}
         meter = getattr(bench.teacher, "meter", None)
-        rates, facts, notice = calls(meter.snapshot(), budget_of(bench.teacher)) if meter else ({}, {}, "")
+        seen = meter.snapshot() if meter else None
+        rates, facts, notice = calls(seen, budget_of(bench.teacher)) if seen else ({}, {}, "")
+        steady = not (seen and seen.bursts)
         if options.target:
-            return View("synthesize", "examples", out.kept, options.target, {**counts, "chunks": units}, rates, facts, notice)
-        return View("synthesize", "chunks", units, total, counts, rates, facts, notice)
+            return View("synthesize", "examples", out.kept, options.target, {**counts, "chunks": units}, rates, facts, notice, steady)
+        return View("synthesize", "chunks", units, total, counts, rates, facts, notice, steady)
 
     return bench._replace(finish=finish), view
 
@@ -38,8 +40,8 @@ def budget_of(teacher: Any) -> Any:
 
 def calls(seen: Any, budget: Any) -> tuple[dict[str, float], dict[str, str], str]:
     """A meter's snapshot as rates, facts and the notice of a view. What is zero and only then of interest is left out."""
-    rates = {"calls": float(seen.calls)}
-    facts = {"": f"{seen.calls:,} calls"}
+    rates = {} if seen.bursts else {"calls": float(seen.calls)}
+    facts = {"": f"{seen.calls:,} calls", **seen.facts}
     if seen.limit:
         facts["in flight"] = f"{seen.in_flight} of {seen.limit}"
     facts["tokens"] = f"{seen.tokens_in:,} in, {seen.tokens_out:,} out"

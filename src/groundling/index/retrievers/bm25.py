@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...config import Index
 from ...errors import InputError
 from ...records import Chunk, Hit
 from ...workspace import write_json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 RECORD = "index.json"
 
 
-def build(chunks: Sequence[Chunk], folder: Path) -> None:
+def build(chunks: Sequence[Chunk], folder: Path, options: Index) -> None:
     """Write the index of titles and texts into `folder`: arrays as .npy, words as JSON, `index.json` last."""
     import bm25s
 
@@ -35,7 +36,7 @@ def build(chunks: Sequence[Chunk], folder: Path) -> None:
     write_json(folder / RECORD, {"retriever": "bm25", "terms": VERSION, "words": len(words), "chunks": [chunk.id for chunk in chunks]})
 
 
-def open(chunks: Sequence[Chunk], folder: Path) -> Search:
+def open(chunks: Sequence[Chunk], folder: Path, options: Index) -> Search:
     """The search over an index that `build` wrote: (query, k) → up to k hits, best first, equal ones in the order of the chunks.
 
     Raises InputError where the folder holds no whole index, or one of other chunks.

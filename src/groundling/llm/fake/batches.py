@@ -124,13 +124,19 @@ class Batches:
 
     def _told(self, job: Job) -> dict[str, Any]:
         self._advance(job)
+        done = job.completed or self._so_far(job)
         broken = [{"code": "invalid_request", "message": "The script says that this batch fails.", "line": 1}] if job.status == "failed" else []
         return {
             "id": job.id, "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": job.input, "completion_window": "24h",
             "status": job.status, "output_file_id": job.output, "error_file_id": job.errors, "metadata": job.metadata, "created_at": int(time.time()),
             "errors": {"object": "list", "data": broken} if broken else None,
-            "request_counts": {"total": len(job.lines), "completed": job.completed, "failed": job.failed},
+            "request_counts": {"total": len(job.lines), "completed": done, "failed": job.failed},
         }  # fmt: skip
+
+    def _so_far(self, job: Job) -> int:
+        """How many lines an open batch says are answered, as providers do while they work on it."""
+        gone = (time.monotonic() - job.made) / self.play.seconds if self.play.seconds else 0.0
+        return int(gone * len(job.lines)) if job.status == "in_progress" and gone < 1 else 0
 
     def _advance(self, job: Job) -> None:
         """The state that a batch has come to by now."""
