@@ -183,4 +183,4 @@ def test_where_the_day_s_tokens_are_used_up_the_plan_does_not_wait_for_tomorrow(
     used = first["pilot"]["tokens_in"] + first["pilot"]["tokens_out"]
     asked = teacher.stats()["requests"]
     text = written(docs, 8, f"models.t.tokens_per_day={used}")
-    assert teacher.stats()["requests"] == asked and "tokens a day is reached for 24 h" in text and "4 chunks:" in text
+    assert teacher.stats()["requests"] == asked and "tokens a day leaves no room for 24 h" in text and "4 chunks:" in text

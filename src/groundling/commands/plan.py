@@ -55,7 +55,7 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
     else:
         asked = direct(run)
         with run.space.lock(), teaching(asked) as model:
-            at, why = desk(asked, model), closed(asked, model)
+            at, why = desk(asked, model), closed(asked, model, pilot)
             sample = _stored(at, pilot) if why else _sampled(at, pilot)
             told["synthesize"] |= estimate(at, sample, run.config.models.get(model.name))
             told["synthesize"]["assumed"] += [f"nothing was asked, because {why}"] if why else []

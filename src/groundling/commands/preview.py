@@ -31,7 +31,7 @@ def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
     prepare(run)
     chosen = direct(_with(run, recipe))
     with run.space.lock(), teaching(chosen) as model:
-        if why := closed(chosen, model):
+        if why := closed(chosen, model, math.ceil(count / 3)):
             raise ModelError(f"No row can be asked for now: {why}.")
         at = desk(chosen, model)
         order = seeded(at.bench.chunks, run.config.seed)

@@ -23,6 +23,7 @@ from ..synthesize.trial import Trial, attempt
 from ..synthesize.view import budget_of, calls
 
 CHEAP = ("ingest", "chunk", "index")
+UNIT = 1000  # tokens that a chunk takes, about: a pilot does not begin where the day's limit would end it
 T = TypeVar("T")
 _LOOK = 0.01  # seconds between looks at how many calls are in flight
 
@@ -80,15 +81,15 @@ def batches(run: Run) -> Known:
     return known(run.space.journal.parent, teacher(run.config.synthesize.teacher, run.config, run.project.base).fingerprint)
 
 
-def closed(run: Run, model: Model) -> str:
-    """Why nothing may be asked now, as a clause; empty where it may."""
+def closed(run: Run, model: Model, units: int) -> str:
+    """Why so many units may not be asked about now, as a clause; empty where they may."""
     inner = getattr(model, "inner", None)
     if (endpoint := getattr(inner, "endpoint", None)) is None:
         return ""
     if endpoint.batch and (found := batches(run)).open:
         return f"{found.requests:,} requests are at the provider in batches of an earlier run, which the same `groundling run` fetches"
-    wait = inner.gate.limits.wait(1)
-    return f"the limit of {endpoint.tokens_per_day:,} tokens a day is reached for {span(wait)} more" if wait > 60.5 else ""
+    wait = inner.gate.limits.wait(min(UNIT * units, endpoint.tokens_per_day / 2))
+    return f"the limit of {endpoint.tokens_per_day:,} tokens a day leaves no room for {span(wait)} more" if wait > 60.5 else ""  # no minute
 
 
 class Stored:
