@@ -69,10 +69,10 @@ def test_a_few_steps_of_pretraining_lower_the_loss(tmp_path) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from groundling.nano import pretrain
+    from groundling.nano import begin, pretrain
 
     loaded = AutoTokenizer.from_pretrained(_weights())
-    network = pretrain.fresh(width=96, layers=2, heads=3)
+    network = begin.fresh(width=96, layers=2, heads=3)
     plan = pretrain.Plan(tokens=1024, longest=1, limit=400, stage=2)
     optimizers = pretrain._optimizers(network, 5e-3)
     losses = []
@@ -91,10 +91,10 @@ def test_the_loss_counts_answer_tokens_only() -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from groundling.nano import pretrain
+    from groundling.nano import begin, pretrain
 
     loaded = AutoTokenizer.from_pretrained(_weights())
-    network = pretrain.fresh(width=96, layers=2, heads=3).eval()
+    network = begin.fresh(width=96, layers=2, heads=3).eval()
     batch = next(pretrain.batches(loaded, pretrain.Plan(tokens=1500, longest=1, context_share=0.0, stage=2)))
     loss, plain = pretrain.loss_of(network, batch)
     logits = network(input_ids=batch.ids).logits[:, :-1]

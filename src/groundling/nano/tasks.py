@@ -81,9 +81,14 @@ def _drill(r: random.Random, passages: int, questions: int, reach: int) -> list[
 def _words(r: random.Random, passages: int) -> list[Message]:
     """Exercises in words that mean the same."""
     while True:
-        found = r.choice((lexicon.definitions, lexicon.swapped))(r, min(passages, 3), r.choice((4, 6, 8)))
+        found = r.choice((lexicon.definitions, lexicon.swapped))(r, min(passages, 3), _count(r))
         if found:
             return conversation(found)
+
+
+def _count(r: random.Random) -> int:
+    """How many questions on one context: mostly one, as users ask; several teach more for the same number of tokens."""
+    return r.choice((1, 1, 1, 1, 2, 4, 6))
 
 
 def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
@@ -92,23 +97,23 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
     Stage 1 is mostly finding a line by its words; stage 2 that, facts and written passages; stage 3 adds words that mean the same; stage 4 is the
     whole mixture.
     """
-    questions = r.choice((1, 2, 3, 4, 5))
+    questions = _count(r)
     if stage == 1:
         if r.random() < 0.25:
-            return conversation(reading.ask(r, 1, 5)) or draw(r, longest, stage)
-        return _drill(r, r.randrange(1, min(longest, 3) + 1), r.choice((3, 6, 10)), r.choice((1, 3, 0)))
+            return conversation(reading.ask(r, 1, questions)) or draw(r, longest, stage)
+        return _drill(r, r.randrange(1, longest + 1), r.choice((1, 1, 6)), r.choice((1, 3, 0)))
     if stage == 4:
         return _mixture(r, longest, questions)
     count = r.randrange(1, longest + 1)
     drills, words, facts = (0.3, 0.3, 0.6) if stage == 2 else (0.05, 0.5, 0.65)
     kind = r.random()
     if kind < drills:
-        return _drill(r, count, r.choice((2, 4, 6)), r.choice((1, 3, 0, 0, -1)))
+        return _drill(r, count, questions, r.choice((1, 3, 0, 0, -1)))
     if kind < words:
         return _words(r, count)
     if kind < facts:
         return conversation(from_world(r, count, questions=questions))
-    return conversation(reading.ask(r, count, r.choice((4, 6, 8)))) or draw(r, longest, stage)
+    return conversation(reading.ask(r, count, questions)) or draw(r, longest, stage)
 
 
 # The whole mixture: the share of each kind of conversation.
@@ -120,7 +125,7 @@ _SHARES = {
 
 def plain(r: random.Random, longest: int = 5) -> list[Message]:
     """A conversation of the whole mixture without the exercises that need WordNet."""
-    return _mixture(r, longest, r.choice((1, 2, 3, 4, 5)), {k: v for k, v in _SHARES.items() if k != "words"})
+    return _mixture(r, longest, _count(r), {k: v for k, v in _SHARES.items() if k != "words"})
 
 
 def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, float] = _SHARES) -> list[Message]:
@@ -144,7 +149,7 @@ def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, f
     some = reading.ask if r.random() < 0.6 else from_world
     found: list[Example] = []
     if kind == "written":
-        found = reading.ask(r, count, questions + 3)
+        found = reading.ask(r, count, questions)
     elif kind == "text":
         found = from_text(r, min(count, 4), questions)
     elif kind == "two-turn":

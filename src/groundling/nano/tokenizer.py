@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 JOINER = "\u2060 "  # WORD JOINER and the space that does not stand in the text
 _BEFORE = ("\n", *'([{"“«„-–—/|*>=:;,.+&@!?')  # words stand right after these
 # Marks whole; digits one by one, so that numbers are copied exactly; words with their space; the rest.
+_WHOLE, _OFTEN = 40, 20_000  # how often a common word is shown at least, and the commonest
 _CUT = "|".join(MARKS) + r"|\x{2060}|\p{N}| ?[\p{L}\p{M}]+| ?[^\s\p{L}\p{M}\p{N}\x{2060}#]+|#+|\s+(?!\S)|\s+"
 
 
-def _corpus(seed: int, conversations: int) -> Iterator[str]:
+def _corpus(seed: int, conversations: int, common: list[str]) -> Iterator[str]:
     for n in range(conversations):
         yield from (m["content"] for m in tasks.plain(rng(seed, "tokenizer", n)))
     yield from (p.text for p in text.paragraphs())
     for article in articles.articles():  # ordinary words; without names, which would fill the vocabulary
         text_of = [*article.sentences, *(way for ask in article.asks for way in ask.ways)]
         yield from 5 * [re.sub(r"\{[a-z_]+\d*=|\{[^}]*\}?|[|}]", " ", line) for line in text_of]
+    for rank, word in enumerate(common, 1):  # so that they become tokens, whatever our own text happens to speak of
+        yield f" {word}" * (_WHOLE + _OFTEN // rank)
 
 
 def _pieces() -> tuple[object, object, object]:
@@ -50,8 +53,8 @@ def _pieces() -> tuple[object, object, object]:
     )
 
 
-def train(folder: Path, seed: int = 0, conversations: int = 2500) -> None:
-    """Train the tokenizer and write it, with its chat template, into `folder`."""
+def train(folder: Path, seed: int = 0, conversations: int = 2500, common: list[str] | None = None) -> None:
+    """Train the tokenizer and write it, with its chat template, into `folder`. `common` are words to know whole, commonest first."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -60,7 +63,7 @@ def train(folder: Path, seed: int = 0, conversations: int = 2500) -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    tokenizer.train_from_iterator(_corpus(seed, conversations), trainer)
+    tokenizer.train_from_iterator(_corpus(seed, conversations, common or []), trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False, model_max_length=4096
     )
