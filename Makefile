@@ -15,9 +15,10 @@ test: $(STAMP)
 test-full: $(STAMP)
 	$(BIN)/python -m pytest
 
-# A hundred SIGKILLs at random moments, under all faults of the wire: nothing lost, nothing paid twice (about ten minutes).
+# A hundred SIGKILLs at random moments, under all faults of the wire, and fifty in batch mode: nothing lost, nothing paid twice (about 20 minutes).
 torture: $(STAMP)
 	$(BIN)/python -m tests.llm.torture --kills 100
+	$(BIN)/python -m tests.llm.torture_batch --kills 50
 
 # The teacher engine beside its peers on loopback. Each peer gets a virtual environment of its own, made at the first run.
 bench-teacher: $(STAMP)

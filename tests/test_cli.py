@@ -171,8 +171,9 @@ def test_show_of_a_run_folder_is_the_run_s_config(curated: Path) -> None:
 def test_list_shows_every_plug_in_with_what_it_does(place: Path, kind: str) -> None:
     told = call("list", kind, at=place)
     assert told.code == 0
-    lines = [line.split(maxsplit=1) for line in told.out.splitlines()]
+    lines = [line.split(maxsplit=1) for line in told.out.splitlines() if line[0] != " "]
     assert [line[0] for line in lines] == registry.names(kind[:-1]) and all(len(line[1]) > 20 for line in lines)
+    assert kind != "filters" or len(told.out.splitlines()) == 2 * len(lines), "what it drops, and what for"
 
 
 def test_doctor_says_what_is_there_and_what_is_wrong(place: Path) -> None:

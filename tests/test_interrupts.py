@@ -101,3 +101,29 @@ def test_twice_leaves_at_once_and_loses_nothing_stored(hanging: tuple[Teacher, P
     _, err = again.communicate(timeout=LONG)
     assert again.returncode == 0, err
     assert teacher.stats()["answered_again"] <= flying, "only what was in flight is asked again"
+
+
+@pytest.fixture
+def batching(tmp_path: Path):
+    with fake.running("--set", "batch.seconds=4") as url:
+        yield Teacher(url), project(tmp_path, url, "seed: 7\n", prices="batch: true, price_in: 2, price_out: 8")
+
+
+def test_in_batch_mode_it_waits_for_nothing_says_so_and_fetches_later(batching: tuple[Teacher, Path]) -> None:
+    teacher, docs = batching
+    process = start(docs)
+    until(lambda: teacher.batches() > 0)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    first = next(line for line in process.stderr if "Stopping" in line)
+    assert first == "Stopping: no batch is waited for. Ctrl-C again leaves at once.\n"
+    out, err = process.communicate(timeout=LONG)
+    assert process.returncode == 130 and "Traceback" not in err and "in flight" not in err
+    assert "requests are in batches at t. The same command later fetches their replies." in out + err
+    assert teacher.stats()["answered"] == 0, "it did not stay until the batch was done"
+
+    again = start(docs)
+    _, err = again.communicate(timeout=LONG)
+    assert again.returncode == 0, err
+    after = teacher.stats()
+    assert after["answered_again"] == 0 and stored(docs) == after["answered"] > 0

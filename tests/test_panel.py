@@ -57,7 +57,8 @@ def test_a_line_tells_everything_and_has_no_control_character() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0.0 s"), (0.01, "under 0.1 s"), (7.25, "7.2 s"), (95, "95 s"), (600, "10 min"), (9000, "2 h 30 min"), (200_000, "2 d 7 h")]
+    ("seconds", "words"),
+    [(0, "0.0 s"), (0.01, "under 0.1 s"), (7.25, "7.2 s"), (95, "95 s"), (600, "10 min"), (9000, "2 h 30 min"), (200_000, "2 d 7 h")],
 )
 def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
     assert span(seconds) == words

@@ -1,7 +1,7 @@
 """The teacher engine's numbers, ours and its peers' side by side in one run on loopback: python benchmarks/teacher/run.py
 
     --quick                 small counts: does every part work?
-    --only rate capacity slow rows
+    --only rate capacity slow rows journal      (the others' earlier results are kept)
     --peers none|all        which peers (default all); each gets a virtual environment under --cache at the first run (PyPI is asked then)
     --cache DIR             where those are kept (default: ~/.cache/groundling/bench)
 
@@ -199,7 +199,16 @@ def rows(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"rate": rate, "capacity": capacity, "slow": slow, "rows": rows}
+def journal(options: argparse.Namespace) -> dict[str, Any]:
+    """A journal that gets a million replies: its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, HERE / "journal.py", f"{folder}/journal.sqlite", "50000" if options.quick else "1000000"]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "rate": rate, "capacity": capacity, "slow": slow, "rows": rows, "journal": journal,
+}  # fmt: skip
 
 
 def table(found: dict[str, Any]) -> str:
@@ -232,6 +241,11 @@ def table(found: dict[str, Any]) -> str:
             f"**{row['to_first_call_s']} s** from the stage's start to the first new call, "
             f"{row['to_first_call_from_start_s']} s from the process's."
         )
+    if row := found.get("journal"):
+        lines.append(
+            f"- A journal of {row['replies']:,} replies ({row['file_mb']:,} MB): the process has at most **{row['peak_mb']} MB**, "
+            f"{row['before_mb']} MB of them before the first reply, {row['after_a_tenth_mb']} MB after a tenth."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -252,6 +266,9 @@ def main() -> None:
     print("\n" + table(found))
     if options.quick:
         return
+    before = json.loads((HERE / "results.json").read_text()) if (HERE / "results.json").exists() else {}
+    if len(options.only) < len(PARTS):
+        found = {**{name: part for name, part in before.items() if name in PARTS}, **found}
     (HERE / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     page = README.read_text("utf-8")
     marked = re.compile(r"(<!-- teacher -->\n).*?(<!-- /teacher -->)", re.S)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from .commands import exchange
 from .errors import ConfigError, GroundlingError
 from .llm.fake.command import fake_teacher
 
@@ -228,7 +229,9 @@ def doctor(
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters, retrievers, filters, objectives or metrics")]) -> None:
+def list_(
+    kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters, retrievers, filters, objectives, metrics, exports or imports")],
+) -> None:
     """The plug-ins of a kind, with what each does."""
     from . import registry
 
@@ -236,9 +239,12 @@ def list_(kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters,
     if kind not in known:
         raise ConfigError(f'There is no list "{kind}".{registry.nearest(kind, sorted(known))}')
     for name in registry.names(known[kind]):
-        say(f"{name:20s} {registry.summary(known[kind], name)}")
+        for n, line in enumerate(registry.explained(known[kind], name)):
+            say(f"{'' if n else name:20s} {line}")
 
 
+app.command("export")(exchange.export)
+app.command("import")(exchange.import_)
 app.command("fake-teacher")(fake_teacher)
 
 
@@ -248,7 +254,6 @@ def nano() -> None:
     from importlib import resources
 
     say((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"))
-
 
 
 _ABOUT_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from .errors import ConfigError
 from .registry import nearest
@@ -73,10 +74,27 @@ class Synthesize(Section):
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
 
 
+def _step(value: Any) -> Any:
+    """A filter as the config names it: alone, or with its options. `{near: {}}` and `{near: null}` are `near`."""
+    if isinstance(value, dict) and len(value) == 1:
+        name, options = next(iter(value.items()))
+        if isinstance(name, str) and (options is None or isinstance(options, dict)):
+            return {name: options} if options else name
+    elif isinstance(value, str):
+        return value
+    raise PydanticCustomError("filter", "A filter is a name, or one name with its options, such as {near: {threshold: 0.8}}")
+
+
 class Curate(Section):
     """Examples to kept examples."""
 
-    filters: list[str] = Field(["cited", "duplicates", "leaked"], description="in this order; see `groundling list filters`")
+    filters: list[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_step)]] = Field(
+        ["cited", "duplicates", "leaked"], description="in this order, each a name or {name: {options}}; see `groundling list filters`"
+    )
+
+    def steps(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each filter's name with the options given to it."""
+        return [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in self.filters]
 
 
 class Train(Section):

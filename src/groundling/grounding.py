@@ -6,6 +6,7 @@ serving refuses a model for which it differs. Nothing here cuts text.
 
 raft       quote first, then the passage's number, then the answer (RAFT, arXiv 2403.10131: ##begin_quote## … <ANSWER>:). The question
            stands before and after the passages: a causal model reads each passage knowing what is asked (arXiv 2307.03172, section 4.2).
+           An example that holds reasoning has it between its quotes and its answer.
 two-turn   a `documents` role with JSON, one assistant turn of ids, one of the answer (Vikhr's grounded RAG).
 ja         the 指示 / コンテキスト / 質問 / 回答 sections of RAG-SFT (yf591), with citations.
 backward   passage -> question (instruction backtranslation, arXiv 2308.06259).
@@ -122,7 +123,8 @@ class Raft:
 
     def target(self, example: Example) -> list[str]:
         quotes = "".join(f"{self.begin}{q.text}{self.end} [{q.passage}]\n" for q in example.quotes)
-        return [f"{quotes}{self.answer} {example.answer}"]
+        reasoning = f"{example.reasoning}\n" if example.reasoning else ""
+        return [f"{quotes}{reasoning}{self.answer} {example.answer}"]
 
     def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
         text = turns[-1]
@@ -241,6 +243,15 @@ class Labels:
 
 
 FORMATS: dict[str, Format] = {f.name: f for f in (Raft(), TwoTurn(), Japanese(), Backward(), Labels())}
+
+
+def conversation(fmt: Format, example: Example, documents_role: bool = False) -> list[Message]:
+    """All that stands before the reply that is taught. Passages come with the first question; earlier answers are bare, later questions too."""
+    asked = [turn.question for turn in example.history] + [example.question]
+    messages = fmt.prompt(asked[0], example.passages, documents_role)
+    for turn, following in zip(example.history, asked[1:], strict=True):
+        messages += [{"role": "assistant", "content": turn.answer}, {"role": "user", "content": following}]
+    return messages
 
 
 def fixtures() -> list[Example]:

@@ -15,6 +15,7 @@ from .errors import Interrupted
 from .panel import show_cursor
 
 EXIT_CODE = 130
+WAITING = "waiting for the calls that are in flight"  # what a stop does, for whom is asked call by call
 T = TypeVar("T")
 
 
@@ -38,9 +39,13 @@ class Stop:
 
 
 @contextmanager
-def stoppable() -> Iterator[Stop]:
-    """A Stop that the first Ctrl-C sets; the second ends the process with code 130. Outside the main thread no signal arrives."""
+def stoppable(doing: str = WAITING) -> Iterator[Stop]:
+    """A Stop that the first Ctrl-C sets, saying what is done then; the second ends the process with code 130.
+
+    Outside the main thread no signal arrives.
+    """
     stop = Stop()
+    said = f"\nStopping: {doing}. Ctrl-C again leaves at once.\n".encode()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -50,7 +55,7 @@ def stoppable() -> Iterator[Stop]:
             show_cursor()
             # Nothing is waited for: replies are stored before they are used, and SQLite's last transaction is whole.
             os._exit(EXIT_CODE)
-        os.write(sys.stderr.fileno(), b"\nStopping: waiting for the calls that are in flight. Ctrl-C again leaves at once.\n")
+        os.write(sys.stderr.fileno(), said)
         stop.ask()
 
     before = signal.signal(signal.SIGINT, interrupted)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from . import grounding, registry
 from .errors import ConfigError, InputError, StaleError
-from .interrupts import stoppable, until_stopped
+from .interrupts import WAITING, stoppable, until_stopped
 from .records import Example, Question
-from .runs import Run, kept_units, teaching, tuned, write_config
+from .runs import Run, embedding, filtering, filters, kept_units, teaching, tuned, write_config
 from .seeds import digest
+from .told import nothing_made, summary
 from .verify import verify
 from .workspace import Output, fingerprint, first_different
 
@@ -62,7 +63,7 @@ def _index(run: Run, out: Output) -> None:
 
 
 def _synthesize(run: Run, out: Output) -> None:
-    from .synthesize import Bench, synthesize
+    from .synthesize import Bench, options_of, synthesize, units_of
     from .synthesize.view import watched
 
     options, chunks = run.config.synthesize, list(run.chunks.values())
@@ -71,15 +72,18 @@ def _synthesize(run: Run, out: Output) -> None:
             teacher=teacher, search=run.search, chunks=chunks, seed=run.config.seed, recipe=options.recipe, drop=out.drop, fail=out.fail,
             split_of=run.split_of, **kept_units(run, teacher, settings_of(run, STAGES[NAMES.index("synthesize")])),
         )  # fmt: skip
-        bench, view = watched(bench, options, out)
-        with run.watch(view), stoppable() as stop:
-            asyncio.run(until_stopped(synthesize(options, bench, chunks, out), stop))
+        units = units_of(options.recipe, chunks, bench, options_of(registry.load("recipe", options.recipe), options.options))
+        bench, view = watched(bench, options, out, len(units))
+        with run.watch(view), stoppable(getattr(teacher, "stopping", WAITING)) as stop:
+            asyncio.run(until_stopped(synthesize(options, bench, units, out), stop))
+    if not out.kept:
+        raise InputError(nothing_made(options.recipe, options.teacher, out.counts()))
 
 
 def _curate(run: Run, out: Output) -> None:
-    from .curate import Context, curate
+    from .curate import curate
 
-    curate(run.space.read("synthesize", Example), run.config.curate, Context(questions=run.questions), out)
+    curate(run.space.read("synthesize", Example), run.config.curate, filtering(run), out)
 
 
 def _train(run: Run, out: Output) -> None:
@@ -116,20 +120,15 @@ def _evaluate(run: Run, out: Output) -> None:
 
 
 def _from_held_out(run: Run, examples: Iterable[Example]) -> list[Question]:
-    """Where nobody wrote questions: those the teacher asked about documents that are not trained on."""
+    """Where nobody wrote questions: those the teacher asked about documents that are not trained on, each answerable alone from one passage."""
     found = []
     for e in examples:
-        if e.split == "held_out" and e.support == "cited":
-            found.append(
-                Question(
-                    id=e.id,
-                    question=e.question,
-                    answers=[e.answer],
-                    answerable=True,
-                    document=run.documents[e.document].path,
-                    passage=run.chunks[e.unit].text,
-                )  # fmt: skip
-            )
+        if e.split == "held_out" and e.support == "cited" and not e.history and len({q.passage for q in e.quotes}) == 1:
+            gold = run.chunks.get(e.passages[e.oracle].id)
+            if gold is None:  # of another source than this run's documents
+                continue
+            known = {"answers": [e.answer], "answerable": True, "document": gold.path, "passage": gold.text}
+            found.append(Question(id=e.id, question=e.question, **known))
     if not found:
         raise InputError(
             "There are no questions to evaluate on: no questions.jsonl, and no example from a held-out document. "
@@ -149,7 +148,7 @@ STAGES: list[Stage] = [
 ]
 NAMES = [stage.name for stage in STAGES]
 # Raised by whoever changes what a stage makes of the same inputs and settings: what an older version made is stale then.
-VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 1, "curate": 2, "train": 1, "evaluate": 1}
+VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 2, "curate": 3, "train": 1, "evaluate": 1}
 
 
 def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
@@ -163,6 +162,8 @@ def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
 
         own["options"] = options_of(registry.load("recipe", own["recipe"]), own["options"]).model_dump(mode="json")
         own["teacher"] = teacher(own["teacher"], run.config, run.project.base).fingerprint
+    if stage.name == "curate":
+        own["filters"] = filters(run)
     if stage.name == "train":
         own["format_fingerprint"] = grounding.fingerprint(run.config.train.format)
     return own | {"version": VERSIONS[stage.name]}
@@ -179,6 +180,8 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
         found["files"] = census(run.project.documents, run.config.ingest, run.space.root)
     if stage.name in ("curate", "evaluate") and (path := run.project.questions):
         found["questions"] = digest(path.read_text("utf-8", errors="replace"), length=16)
+    if stage.name == "curate":
+        found |= embedding(run)
     if stage.name == "train":
         found["base"] = identity(run.base())
     if stage.name == "index" and run.config.index.model:
@@ -270,28 +273,3 @@ def _run_one(run: Run, stage: Stage) -> None:
     for value in ("documents", "chunks", "search"):
         run.__dict__.pop(value, None)
     run.say(summary(stage.name, run.space.record(stage.name)))
-
-
-def summary(name: str, record: dict[str, Any]) -> str:
-    """`chunk: 212 in = 210 kept + 2 dropped (shorter than minimum 2) + 0 failed, 0.2 s`."""
-    if name == "index":
-        cut = record["notes"].get("cut")
-        return f"index: {record['notes']['chunks']} chunks, {record['seconds']} s" + (f"\n  {cut['why']}" if cut else "")
-    counts = record["counts"]
-    dropped, failed = counts["dropped"], counts["failed"]
-
-    def reasons(found: dict[str, int]) -> str:
-        return f"{sum(found.values())}" + (f" ({', '.join(f'{r} {n}' for r, n in found.items())})" if found else "")
-
-    text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
-    notes = record["notes"]
-    if units := notes.get("units", {}):
-        text += f"\n  from {units['used']} of {units['of']} chunks" if units["used"] < units["of"] else ""
-        text += f" (synthesize.limit {units['limit']})" if units["used"] == units.get("limit") else ""
-    if target := notes.get("target"):
-        text += f"\n  target of {target['rows']} examples " + ("reached" if target["reached"] else "NOT reached: there are no further chunks to draw")
-    if "realised" in notes:
-        text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())
-    if name == "train" and notes.get("log"):
-        text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
-    return text

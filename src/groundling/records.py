@@ -65,11 +65,21 @@ class Quote(Record):
     passage: int
 
 
+class Turn(Record):
+    """An earlier exchange of a conversation: what was asked and what was answered."""
+
+    question: str
+    answer: str
+
+
 class Example(Record):
     """One training example. `oracle` is the local number of the passage that holds the answer, None where it is absent.
 
     `support` says what the answer rests on: a passage (`cited`), nothing shown (`memory`), or it is a refusal (`abstain`).
-    `unit` is the chunk (or row) that the example was made from, `document` the document of that chunk.
+    `unit` is the chunk (or row) that the example was made from, `document` the document of that chunk. `kind` is a recipe's own word for what
+    sort of question it is; `history` what was asked and answered before it in the same conversation, which it may refer to.
+    `reasoning` leads from the quotes to the answer, in words of the teacher's own; empty where the answer follows at once.
+    `score` is what a judge or a reward model gave it, more is better; None where nothing judged it.
     """
 
     id: str
@@ -83,6 +93,10 @@ class Example(Record):
     quotes: list[Quote]
     answer: str
     split: Split = "train"
+    kind: str = ""
+    history: list[Turn] = []
+    score: float | None = None
+    reasoning: str = ""
 
 
 class Pair(Record):

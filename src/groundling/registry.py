@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from importlib import resources
 from types import ModuleType
 
@@ -17,6 +18,8 @@ FOLDERS = {
     "filter": "curate.filters",
     "objective": "train.objectives",
     "metric": "evaluate.metrics",
+    "export": "export.targets",
+    "import": "imports.shapes",
 }
 
 
@@ -43,3 +46,16 @@ def load(kind: str, name: str) -> ModuleType:
 def summary(kind: str, name: str) -> str:
     """The first paragraph of a plug-in's docstring."""
     return (load(kind, name).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+
+
+def explained(kind: str, name: str) -> list[str]:
+    """What `groundling list` prints of a plug-in: the summary; of a recipe, which says `Makes:`, `Costs:` and `Use when:`, two lines.
+
+    A filter's docstring begins with its two lines: what it drops, then `For:` what, and its options.
+    """
+    if kind == "filter":
+        return (load(kind, name).__doc__ or "").strip().split("\n\n")[0].splitlines()
+    paragraphs = (load(kind, name).__doc__ or "").split("\n\n")
+    found = (re.search(r"(Makes: .*?)\s+(Costs: .*?Use when: .*)", " ".join(p.split())) for p in paragraphs)
+    lines = next((m for m in found if m), None)
+    return [lines[1], lines[2]] if lines and kind == "recipe" else [summary(kind, name)]

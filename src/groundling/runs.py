@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,10 @@ from .seeds import digest, rng
 from .workspace import Workspace, read_lines, write_atomic, write_json
 
 if TYPE_CHECKING:
+    import numpy
+
     from .answer import Search
+    from .curate import Context
     from .llm.base import Model
     from .llm.journal import Journal
     from .llm.local import Local
@@ -151,6 +154,35 @@ def tuned(run: Run) -> Local:
             f"{found}). Together they would answer nonsense. Put the old weights back, or train again: groundling run … --redo train."
         )
     return Local(base, adapter=folder, name="tuned")
+
+
+def filtering(run: Run) -> Context:
+    """What the filters of curate may know: the evaluation's questions, the seed, and the embedding model where the config names one."""
+    from .curate import Context
+
+    def embed(texts: Sequence[str]) -> numpy.ndarray:
+        from .index.retrievers.dense import Embedder
+
+        return Embedder(run.index_options).texts(texts)
+
+    return Context(questions=run.questions, seed=run.config.seed, embed=embed if run.config.index.model else None)
+
+
+def filters(run: Run) -> list[str | dict[str, Any]]:
+    """The filters of curate with the options that are not as by default."""
+    from .curate import identity
+
+    return identity(run.config.curate)
+
+
+def embedding(run: Run) -> dict[str, str]:
+    """The identity of what the filters of curate compare meanings by: weights and prefix. Empty where no filter does."""
+    from .curate import needs_model
+    from .llm.local import identity
+
+    if not needs_model(run.config.curate) or not run.config.index.model:
+        return {}
+    return {"model": identity(run.index_options.model), "prefix": run.config.index.query_prefix}
 
 
 @contextmanager

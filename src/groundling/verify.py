@@ -34,7 +34,7 @@ def _trainer() -> None:
 def plugins(c: Config) -> list[tuple[str, str]]:
     """Kind and name of every plug-in that a config names."""
     one = [("splitter", c.chunk.splitter), ("retriever", c.index.retriever), ("recipe", c.synthesize.recipe), ("objective", c.train.objective)]
-    return [*one, *(("filter", f) for f in c.curate.filters), *(("metric", m) for m in c.evaluate.metrics)]
+    return [*one, *(("filter", name) for name, _ in c.curate.steps()), *(("metric", m) for m in c.evaluate.metrics)]
 
 
 def _prices(c: Config) -> None:
@@ -46,16 +46,31 @@ def _prices(c: Config) -> None:
         )
 
 
+def _filters(run: Run) -> None:
+    from .curate import needs_model
+
+    name = needs_model(run.config.curate)
+    if name and not run.config.index.model:
+        raise ConfigError(
+            f"The filter {name} needs an embedding model: set index.model, for example to intfloat/multilingual-e5-small (index.retriever may stay "
+            f"{run.config.index.retriever}), or take {name} out of curate.filters."
+        )
+    if name and (absent := missing("dense")):
+        raise MachineError(f'The filter {name} needs the extra [dense] (missing: {", ".join(absent)}): pip install "groundling[dense]".')
+
+
 def verify(run: Run, wanted: Collection[str]) -> None:
     """Raise the UserError of the first mistake found that would stop one of the wanted stages."""
     from .evaluate import cases
-    from .synthesize import options_of
+    from .synthesize import need_model, options_of
 
     c = run.config
     for kind, name in plugins(c):
         registry.load(kind, name)
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
+    _filters(run)
     if "synthesize" in wanted:
+        need_model(c.synthesize.recipe, c.synthesize.teacher, c.synthesize.options)
         _prices(c)
     retriever = registry.load("retriever", c.index.retriever)
     if hasattr(retriever, "check"):

@@ -29,6 +29,10 @@ class Teacher:
         with urllib.request.urlopen(f"{self.url}/stats", timeout=60) as answer:
             return json.loads(answer.read())
 
+    def batches(self) -> int:
+        with urllib.request.urlopen(f"{self.url}/batches", timeout=60) as answer:
+            return len(json.loads(answer.read())["data"])
+
     def reset(self) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/reset", method="POST"), timeout=60).close()
 

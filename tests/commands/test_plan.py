@@ -67,7 +67,9 @@ def test_money_and_tokens_lie_in_their_intervals(docs: Path, teacher: Teacher) -
     paid = journal.spent()
     journal.close()
     assert inside(paid.usd - before.usd, told["left"]["usd"])
-    assert inside(paid.tokens_in - before.tokens_in, told["left"]["tokens_in"]) and inside(paid.tokens_out - before.tokens_out, told["left"]["tokens_out"])
+    assert inside(paid.tokens_in - before.tokens_in, told["left"]["tokens_in"]) and inside(
+        paid.tokens_out - before.tokens_out, told["left"]["tokens_out"]
+    )
 
 
 def test_asked_again_the_pilot_comes_from_the_journal_and_time_is_not_made_up(docs: Path, teacher: Teacher) -> None:

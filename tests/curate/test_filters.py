@@ -10,43 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from groundling import config, registry
-from groundling.curate import Context, curate
-from groundling.curate.filters import cited, duplicates, leaked
+from groundling import registry
+from groundling.curate.filters import cited
 from groundling.errors import ConfigError
-from groundling.records import Example, Passage, Question, Quote
-from groundling.workspace import Output, read_lines
+from groundling.records import Example, Passage, Quote
 
-PASSAGES = [Passage(id="a", title="Leave", text="Staff have 25 days."), Passage(id="b", title="", text="Ask Kirsi.")]
-ASKED = Context(questions=[Question(id="q", question="Who approves the leave?", answers=["Kirsi"], answerable=True)])
-NOTHING = Context(questions=[])
-
-
-def example(**changes) -> Example:
-    plain = {
-        "id": "1", "recipe": "raft", "unit": "a", "document": "d", "question": "How many days?", "passages": PASSAGES, "oracle": 0,
-        "support": "cited", "quotes": [Quote(text="Staff have 25 days.", passage=0)], "answer": "25 days",
-    }  # fmt: skip
-    return Example(**plain | changes)
-
-
-def abstaining(**changes) -> Example:
-    return example(**{"oracle": None, "support": "abstain", "quotes": [], "answer": "Not in the documents."} | changes)
-
-
-def run(tmp_path: Path, examples: list[Example], context: Context = NOTHING, filters: list[str] | None = None) -> tuple[list[Example], Output]:
-    out = Output(tmp_path)
-    try:
-        curate(examples, config.Curate(**({"filters": filters} if filters is not None else {})), context, out)
-    finally:
-        out.close()
-    return list(read_lines(tmp_path / "data.jsonl", Example)), out
-
-
-def verdicts(name: str, examples: list[Example], context: Context) -> list[str | None]:
-    module = registry.load("filter", name)
-    return list(module.sift(examples, context)) if hasattr(module, "sift") else [module.check(e, context) for e in examples]
-
+from .world import ASKED, NOTHING, abstaining, example, run, verdicts
 
 some = st.lists(
     st.builds(
@@ -67,7 +36,7 @@ def test_every_filter_gives_each_example_a_short_reason_or_none(name: str, examp
     told = verdicts(name, examples, ASKED)
     assert len(told) == len(examples)
     assert all(t is None or (isinstance(t, str) and 0 < len(t) < 60 and "\n" not in t) for t in told)
-    assert len(set(told)) <= 6, "reasons are constant phrases: they are counted"
+    assert len(set(told)) <= 7, "reasons are constant phrases: they are counted"
     assert verdicts(name, examples, ASKED) == told
     kept = [e for e, t in zip(examples, told, strict=True) if t is None]
     assert verdicts(name, kept, ASKED) == [None] * len(kept), "what passed once passes again"
@@ -148,26 +117,3 @@ def test_marks_of_the_format_beside_a_quote_do_no_harm_and_in_it_are_counted(tmp
 )  # fmt: skip
 def test_cited_drops_an_oracle_or_an_answer_that_contradicts_the_support(bad: Example) -> None:
     assert cited.check(bad, NOTHING) is not None
-
-
-def test_duplicates_keep_the_first_of_a_passage_or_of_an_answer() -> None:
-    told = duplicates.sift(
-        [
-            example(id="1"), example(id="2", question=" how MANY  days?"), example(id="3", unit="b", answer="30 days"),
-            example(id="4", unit="c", answer="25 Days"), example(id="5", question="How many nights?"), abstaining(id="6", unit="z"),
-        ],
-        NOTHING,
-    )  # fmt: skip
-    assert [t is None for t in told] == [True, False, True, False, True, True]
-
-
-def test_leaked_drops_what_the_evaluation_asks_however_it_is_written() -> None:
-    told = leaked.sift([example(question=q) for q in ("who approves the LEAVE", "Who approves\nthe leave??", "Who approves leave?")], ASKED)
-    assert [t is None for t in told] == [False, False, True]
-    japanese = Context(questions=[Question(id="1", question="有給は何日ですか？", answers=[], answerable=True)])
-    assert leaked.sift([example(question="有給は何日ですか")], japanese) != [None]
-
-
-def test_a_question_without_any_letter_is_not_every_other_one() -> None:
-    context = Context(questions=[Question(id="1", question="???", answers=[], answerable=False)])
-    assert leaked.sift([example(question="！！")], context) == [None]

@@ -63,7 +63,11 @@ async def server(handle: Scripted) -> AsyncIterator[str]:
 
 
 def completion(text: str = "yes", **more) -> dict:
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}, **more}
+    return {
+        "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+        **more,
+    }
 
 
 class Scripted:
@@ -90,7 +94,9 @@ async def served(script: Scripted, *requests: Request, **settings) -> tuple[list
 
 def test_a_call_is_what_the_api_wants_and_its_reply_what_it_told() -> None:
     script = Scripted(completion("hi"))
-    [reply], api = asyncio.run(served(script, request("hello", max_tokens=9, temperature=0.5, top_p=0.9, stop=["\n"]), extra={"seed": 3, "top_p": None}))
+    [reply], api = asyncio.run(
+        served(script, request("hello", max_tokens=9, temperature=0.5, top_p=0.9, stop=["\n"]), extra={"seed": 3, "top_p": None})
+    )
     assert script.bodies == [
         {"model": "fake", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 9, "temperature": 0.5, "stop": ["\n"], "seed": 3}
     ]
@@ -180,7 +186,9 @@ def test_retry_after_is_honoured(form: str) -> None:
     assert 0.9 < asyncio.run(main()) < 4
 
 
-@pytest.mark.parametrize(("text", "told"), [("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", 0), (None, 0), ("", 0), ("1e99", 86400), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)])
+@pytest.mark.parametrize(
+    ("text", "told"), [("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", 0), (None, 0), ("", 0), ("1e99", 86400), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)]
+)
 def test_retry_after_is_read(text: str | None, told: float) -> None:
     assert seconds(text) == told
 

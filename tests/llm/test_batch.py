@@ -95,6 +95,14 @@ def test_calls_from_many_callers_become_one_batch_and_replies_find_their_callers
     asyncio.run(main())
 
 
+def test_a_fixed_reply_is_one_in_batches_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with played(tmp_path, reply="fixed", text="So.") as model:
+            assert [r.text for r in await model.replies(requests(3))] == ["So."] * 3
+
+    asyncio.run(main())
+
+
 def test_files_keep_within_the_provider_s_limits(tmp_path: Path) -> None:
     async def main() -> None:
         async with played(tmp_path, batch={"max_lines": 10, "max_bytes": 2000, "seconds": 0.1}) as model:
@@ -226,7 +234,7 @@ def test_every_call_of_the_batch_api_may_break_and_no_batch_is_made_twice(tmp_pa
 def test_a_batch_whose_making_was_not_told_is_found_by_its_file(tmp_path: Path) -> None:
     async def main() -> None:
         async with played(tmp_path, batch={"seconds": 0.05}) as model:
-            file = await model.calls.upload(b"".join(Line(f"k{n}", body(r, model.endpoint, True)).data for n, r in enumerate(requests(2))))
+            file = await model.calls.upload(Line(f"k{n}", body(r, model.endpoint, True)).data for n, r in enumerate(requests(2)))
             assert await model.calls.made_of(file) is None
             made = await model.calls.make(file)
             assert await model.calls.made_of(file) == made
@@ -240,10 +248,10 @@ def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str) -> 
 
     async def main() -> None:
         asked = requests(12)
-        async with fake.serving(fake.Script(batch={"seconds": 0.6})) as url:
+        async with fake.serving(fake.Script(batch={"seconds": 2.0})) as url:
             first = batch(url, tmp_path)
             waiting = asyncio.ensure_future(first.replies(asked))
-            await asyncio.sleep(0.3)
+            await made(tmp_path)
             assert not waiting.done()
             await first.close()
             with pytest.raises(Stopped):
@@ -270,10 +278,10 @@ def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str) -> 
 def test_what_a_batch_brought_is_there_for_who_asks_later(tmp_path: Path) -> None:
     async def main() -> None:
         asked = requests(6)
-        async with fake.serving(fake.Script(batch={"seconds": 0.4})) as url:
+        async with fake.serving(fake.Script(batch={"seconds": 1.5})) as url:
             first = batch(url, tmp_path)
             waiting = asyncio.ensure_future(first.replies(asked))
-            await asyncio.sleep(0.25)
+            await made(tmp_path)
             await first.close()
             with pytest.raises(Stopped):
                 await waiting
@@ -308,6 +316,12 @@ def noted(folder: Path, column: str) -> bool:
     with contextlib.closing(sqlite3.connect(folder / "batches.sqlite")) as db, contextlib.suppress(sqlite3.OperationalError):
         return db.execute(f"SELECT count({column}) FROM batches").fetchone()[0] > 0
     return False
+
+
+async def made(folder: Path) -> None:
+    """Wait until a batch is made and its id written down."""
+    while not noted(folder, "id"):
+        await asyncio.sleep(0.01)
 
 
 def test_killed_at_each_step_it_pays_once(tmp_path: Path) -> None:

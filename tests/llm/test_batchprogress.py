@@ -19,7 +19,7 @@ from groundling.llm.open import remembered, teacher
 from groundling.panel import Teller, View, line
 from groundling.synthesize.view import calls
 
-from .test_batch import batch, requests
+from .test_batch import batch, made, requests
 
 
 class Clock:
@@ -75,10 +75,10 @@ def config(url: str, **changes: bool) -> Config:
 def test_what_batches_brought_is_not_asked_again_call_by_call(tmp_path: Path) -> None:
     async def main() -> None:
         asked = requests(6)
-        async with fake.serving(fake.Script(batch={"seconds": 0.4})) as url:
+        async with fake.serving(fake.Script(batch={"seconds": 1.5})) as url:
             first = batch(url, tmp_path)
             waiting = asyncio.ensure_future(first.replies(asked))
-            await asyncio.sleep(0.25)
+            await made(tmp_path)
             await first.close()
             with pytest.raises(Stopped):
                 await waiting
@@ -109,11 +109,11 @@ def test_a_budget_that_is_spent_waits_for_the_batches_under_way(tmp_path: Path) 
             return Cost()
 
     async def main() -> None:
-        async with fake.serving(fake.Script(batch={"seconds": 1.0})) as url:
+        async with fake.serving(fake.Script(batch={"seconds": 2.0})) as url:
             model = batch(url, tmp_path)
             model.budget = Budget(0, 400, Ledger())  # type: ignore[arg-type]
             early = asyncio.ensure_future(model.replies(requests(1)))
-            await asyncio.sleep(0.3)
+            await made(tmp_path)
             model.budget.spent_tokens = 390  # what else was spent meanwhile leaves no room for another call
             late = asyncio.ensure_future(model.replies(requests(2, "late")[1:]))
             await asyncio.sleep(0.3)

@@ -85,6 +85,20 @@ def test_raft_s_prompts_are_answered_as_by_the_rules() -> None:
     assert len(json.loads(wanted)["questions"]) == 2 and json.loads(template("answer", question=first))["answer"]
 
 
+def test_raft_s_prompt_for_reasoning_is_answered_with_quotes_reasoning_and_answer() -> None:
+    question = json.loads(template("questions", count=1))["questions"][0]
+    known = json.loads(template("answer", question=question))
+
+    def said(asked: str) -> dict[str, Any]:
+        content = raft.REASONED.format(title="Leave", passage=PASSAGE, question=asked)
+        call = Call(model="m", messages=[Message(role="user", content=content)])
+        return json.loads(say(call, name_of(call), 0, "").content)
+
+    found = raft.Reasoned.model_validate(said(question))
+    assert (found.quotes, found.answer) == ([known["quote"]], known["answer"]) and found.answer in found.reasoning
+    assert said("What is nobody told?") == {"quotes": [], "reasoning": "", "answer": ""}
+
+
 def test_a_schema_in_words_and_a_re_ask_are_looked_past() -> None:
     request = Request(
         messages=[{"role": "user", "content": raft.QUESTIONS.format(count=1, title="Leave", passage=PASSAGE)}], schema=schema_of(raft.Questions)

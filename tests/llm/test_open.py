@@ -86,7 +86,11 @@ def test_a_run_stops_below_its_budget_and_goes_on_when_it_is_raised(tmp_path: Pa
     project, out = tmp_path / "project", tmp_path / "run"
     documents(project / "documents", 30, random.Random(1))
     with fake.running("--latency", "0.01") as url:
-        settings = {"documents": "documents", "synthesize": {"teacher": "gpt"}, "models": {"gpt": {"base_url": url, "model": "fake", "price_in": 1.0}}}
+        settings = {
+            "documents": "documents",
+            "synthesize": {"teacher": "gpt"},
+            "models": {"gpt": {"base_url": url, "model": "fake", "price_in": 1.0}},
+        }
         (project / "groundling.yaml").write_text(yaml.safe_dump(settings))
         for stage in ("ingest", "chunk", "index"):
             command = [sys.executable, "-c", "from groundling.cli import main; main()", stage, str(project), "--out", str(out)]

@@ -30,7 +30,15 @@ class Seen(NamedTuple):
     levels: list[int]
 
 
-def endpoint(capacity: Callable[[float], int], latency: float, seconds: float, ceiling: int = 256, retry_after: float = 0.0, stray: float = 0.0, refusal: float = 0.003) -> Seen:
+def endpoint(
+    capacity: Callable[[float], int],
+    latency: float,
+    seconds: float,
+    ceiling: int = 256,
+    retry_after: float = 0.0,
+    stray: float = 0.0,
+    refusal: float = 0.003,
+) -> Seen:
     """Play an endpoint with more work than it can do. A refusal takes `refusal` seconds."""
     clock, r = Clock(), random.Random(1)
     pace = Pace(ceiling, clock)

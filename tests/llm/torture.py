@@ -1,6 +1,6 @@
 """Kill the run at random moments, under every fault of the wire at once, and go on: `make torture`.
 
-    python -m tests.llm.torture --kills 100
+    python -m tests.llm.torture --kills 100           (`torture_batch` does the same in batch mode)
 
 A round starts `groundling run … --to curate` on a project whose teacher is the fake endpoint, kills it (SIGKILL) at a random moment, starts it
 again, and so on until it ends by itself; rounds follow until so many kills are done. After each kill the journal tells which replies are stored.
@@ -194,9 +194,8 @@ def check(out: Path, plain: dict[str, bytes]) -> dict[str, Any]:
     return counts
 
 
-def torture(folder: Path, kills: int, units: int, seed: int, say: Any = print, work: float = 1.5) -> dict[str, Any]:
-    """So many kills in as many rounds as they take; what was seen."""
-    r = random.Random(seed)
+def prepared(folder: Path, units: int, r: random.Random) -> tuple[Path, int, dict[str, str]]:
+    """The project, the port on which its teacher is to listen, and what `undisturbed` tells; its run is in `plain`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -208,7 +207,13 @@ def torture(folder: Path, kills: int, units: int, seed: int, say: Any = print, w
     }  # fmt: skip
     (project / "groundling.yaml").write_text(yaml.safe_dump(settings))
     with teacher(port, folder, "calm", CALM):
-        known = undisturbed(project, folder / "plain")
+        return project, port, undisturbed(project, folder / "plain")
+
+
+def torture(folder: Path, kills: int, units: int, seed: int, say: Any = print, work: float = 1.5) -> dict[str, Any]:
+    """So many kills in as many rounds as they take; what was seen."""
+    r = random.Random(seed)
+    project, port, known = prepared(folder, units, r)
     plain, done, rounds = lines(folder / "plain"), 0, 0
     say(f"undisturbed: {len(known)} different calls, {plain['data'].count(10)} examples kept")
     while done < kills:

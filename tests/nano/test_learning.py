@@ -7,7 +7,6 @@ from groundling.nano.model import MARKS
 from groundling.nano.sight import Sights
 from groundling.seeds import rng
 
-
 BEFORE = {aim.ASKED, aim.NEAR, aim.GATHER}  # what follows from the question before the passages
 
 

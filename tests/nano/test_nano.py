@@ -107,5 +107,5 @@ def test_the_loss_counts_answer_tokens_only() -> None:
 def test_the_tokens_that_decide_weigh_more_than_those_that_copy() -> None:
     from groundling.nano.pretrain import weights
 
-    inside = [False, False, *[True] * 9]
-    assert weights([1, 2, 10, 11, 12, 13, 14, 15, 99, 16, 17], inside, 0.3, 99) == [0.3, 0.3, *[6.0] * 6, 1.0, 3.0, 3.0]
+    inside = [False, False, *[True] * 10, False]
+    assert weights([1, 2, 10, 11, 12, 13, 14, 15, 99, 16, 17, 3, 1], inside, 0.3, 99) == [0.3, 0.3, *[6.0] * 6, 1.0, 3.0, 3.0, 3.0, 0.3]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from groundling import config
 from groundling.errors import ConfigError, ModelError, TooManyFailed
-from groundling.grounding import ABSTAIN, FORMATS, language
+from groundling.grounding import ABSTAIN, language
 from groundling.llm.base import Reply, Request
 from groundling.llm.template import Template
 from groundling.records import Chunk, Example, Hit, to_line
@@ -95,6 +97,12 @@ def made(
     return list(read_lines(tmp_path / "data.jsonl", Example)), out
 
 
+def says(text: str, answer: str) -> bool:
+    """Whether a text holds an answer as words of its own, white space and letter case aside."""
+    words = re.escape(" ".join(answer.lower().split()))
+    return bool(re.search(rf"(?<!\w){words}(?!\w)", " ".join(text.lower().split())))
+
+
 def checked(example: Example, chunks: dict[str, Chunk], options: dict) -> None:
     """Everything an example promises."""
     sides = {chunks[p.id].document == "d1" for p in example.passages}
@@ -102,20 +110,23 @@ def checked(example: Example, chunks: dict[str, Chunk], options: dict) -> None:
     unit, shown = chunks[example.unit], [chunks[p.id] for p in example.passages]
     assert [(p.title, p.text) for p in example.passages] == [(c.title, c.text) for c in shown]
     assert len({c.text for c in shown}) == len(shown), "no passage comes twice"
+    assert not any(near(a.text, b.text) for n, a in enumerate(shown) for b in shown[:n]), "nor nearly"
     assert (example.oracle is not None) == (example.support == "cited")
     oracles = [n for n, c in enumerate(shown) if c.id == unit.id]
     assert oracles == ([example.oracle] if example.support == "cited" else []), "the oracle is where it is said to be, once, or nowhere"
     distractors = [c for c in shown if c.id != unit.id]
-    assert len(distractors) <= max(1, options["distractors"])
+    assert len(distractors) <= options["distractors"] + (example.support != "cited"), "as many passages as with the oracle, no more"
     for c in distractors:
         assert c.document != unit.document or c.end <= unit.start or unit.end <= c.start, "no distractor overlaps the oracle"
         assert all(q.text not in c.text for q in example.quotes), "no distractor holds the quote"
+        assert not says(c.text, example.answer), "no distractor holds the answer"
     if example.support == "cited":
         [quote] = example.quotes
         assert quote.passage == example.oracle and quote.text and quote.text in example.passages[example.oracle].text
         assert example.answer in quote.text
     else:
-        assert example.quotes == [] and example.support == options["absent"]
+        assert example.quotes == []
+        assert example.support == options["absent"] or (example.support == "abstain" and options["refusal_probability"] > 0)
         assert (example.answer == ABSTAIN[language(example.question)]) == (example.support == "abstain")
         if example.support == "memory":
             assert example.answer in unit.text
@@ -130,6 +141,7 @@ choices = st.fixed_dictionaries(
         "hard": st.sampled_from([0.0, 0.3, 1.0]),
         "oracle_probability": st.sampled_from([0.0, 0.3, 0.8, 1.0]),
         "absent": st.sampled_from(["abstain", "memory"]),
+        "refusal_probability": st.sampled_from([0.0, 0.3, 1.0]),
         "vary": st.booleans(),
     }
 )
@@ -145,12 +157,12 @@ def test_every_example_of_every_setting_keeps_its_promises(tmp_path: Path, optio
     for example in examples:
         checked(example, {c.id: c for c in chunks}, options)
     supports = {e.support for e in examples}
-    if options["oracle_probability"] == 1.0:
-        assert supports == {"cited"}
-    if options["oracle_probability"] == 0.0:
-        assert supports == {options["absent"]}
-    asked = Counter(e.unit for e in examples)
+    if not options["refusal_probability"]:
+        assert options["oracle_probability"] < 1 or supports == {"cited"}
+        assert options["oracle_probability"] > 0 or supports == {options["absent"]}
+    asked = Counter(unit for unit, _ in {(e.unit, e.question) for e in examples})
     assert max(asked.values()) <= options["questions"]
+    assert set(Counter((e.unit, e.question, e.support) for e in examples).values()) == {1}, "no question is refused twice"
     assert out.counts()["in"] == len(examples) + sum(out.dropped.values()) + sum(out.failed.values())
 
 
@@ -168,6 +180,72 @@ def test_another_seed_gives_other_examples(tmp_path: Path) -> None:
     one, _ = made(tmp_path, world(), seed=1)
     other, _ = made(tmp_path, world(), seed=2)
     assert [e.question for e in one] == [e.question for e in other] and one != other
+
+
+SUBJECTS = "kettle scale ladder printer heater lamp gateway sensor pump valve".split()
+RIPPLES = "quietly usually often seldom safely slowly gently firmly".split()
+
+
+def random_world(seed: int, documents: int, size: int) -> list[Chunk]:
+    """Manuals whose facts agree more often than not: some chunks come again word for word, some with a word changed, neighbours overlap."""
+    r = random.Random(seed)
+    chunks: list[Chunk] = []
+    for d in range(documents):
+        place = r.choice(PLACES)
+        sentences = [
+            f"The {r.choice(SUBJECTS)} of {place} {r.choice(RIPPLES)} weighs {r.randint(2, 4)} kg and lasts {r.randint(10, 12)} months in hall {r.randint(1, 3)}."
+            for _ in range(size)
+        ]
+        text, at = " ".join(sentences), 0
+        for n in range(0, size, 2):
+            part = " ".join(sentences[n : n + 3])
+            at = text.index(part, at)
+            chunks.append(Chunk(id=f"c{d}-{n}", document=f"d{d}", path=f"{d}.md", title=place, text=part, start=at, end=at + len(part)))
+        twin = r.choice(chunks)
+        said = r.choice([twin.text, twin.text.upper(), twin.text.replace("lasts", "holds", 1)])
+        chunks.append(Chunk(id=f"c{d}-twin", document=f"d{d}", path=f"{d}.md", title=place, text=said, start=9000, end=9000 + len(said)))
+    return chunks
+
+
+def near(a: str, b: str) -> bool:
+    """Two texts that share four fifths of their runs of three words, and all their numbers."""
+    words = [re.findall(r"\w+", text.lower()) for text in (a, b)]
+    one, other = ({tuple(w[n : n + 3]) for n in range(max(1, len(w) - 2))} for w in words)
+    numbers = [{w for w in found if any(c.isdigit() for c in w)} for found in words]
+    return len(one & other) >= 0.8 * len(one | other) and numbers[0] == numbers[1]
+
+
+@many
+@given(choices, st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 9))
+def test_every_example_of_every_corpus_keeps_its_promises(tmp_path: Path, options: dict, seed: int, documents: int, size: int) -> None:
+    chunks = random_world(seed, documents, size)
+    examples, out = made(tmp_path, chunks, seed, **options)
+    for example in examples:
+        checked(example, {c.id: c for c in chunks}, options)
+    assert len({e.id for e in examples}) == len(examples)
+    assert out.counts()["in"] == len(examples) + sum(out.dropped.values()) + sum(out.failed.values())
+
+
+class Hurried(Template):
+    """The rules, but each reply takes its own while, and so many are under way at once."""
+
+    def __init__(self, seed: int, parallel: int) -> None:
+        self.parallel, self._random = parallel, random.Random(seed)
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        for _ in range(self._random.randrange(4)):
+            await asyncio.sleep(0)
+        return await super().replies(requests)
+
+
+@many
+@given(choices, st.integers(0, 10**6), st.integers(1, 64))
+def test_who_is_faster_has_no_say(tmp_path: Path, options: dict, seed: int, parallel: int) -> None:
+    chunks = world(3)
+    made(tmp_path, chunks, 7, teacher=Hurried(seed, parallel), **options)
+    first = (tmp_path / "data.jsonl").read_bytes()
+    made(tmp_path, chunks, 7, **options)
+    assert first and (tmp_path / "data.jsonl").read_bytes() == first
 
 
 def by_id(examples: Sequence[Example]) -> list[bytes]:
@@ -256,23 +334,6 @@ def from_teacher(tmp_path: Path, said: object, answer: object = GOOD, **options)
     return made(tmp_path, [UNIT, *world(2)], teacher=Scripted(said, answer), units=[UNIT], **options)
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "What is Llama 3.1?",
-        "What happened in 1945?",
-        "Does it use grouped-query attention (GQA)?",
-        "二十日ですか？",
-        "Is 1. first, or\nsecond?",
-        "2 + 2",
-    ],
-)
-def test_a_question_is_kept_whole(tmp_path: Path, question: str) -> None:
-    [example], _ = from_teacher(tmp_path, {"questions": [question]})
-    assert example.question == question
-    assert all(question in FORMATS[f].prompt(example.question, example.passages)[-1]["content"] for f in ("raft", "two-turn", "ja"))
-
-
 def test_a_quote_that_is_not_verbatim_is_dropped_and_kept_for_its_reader(tmp_path: Path) -> None:
     examples, out = from_teacher(tmp_path, {"questions": ["How many?"]}, {"quote": "It has eight billion parameters.", "answer": "8 billion"})
     assert examples == [] and out.dropped == {"quote not verbatim in the passage": 1}
@@ -316,24 +377,6 @@ def test_the_same_question_is_asked_once_and_no_more_than_wanted(tmp_path: Path)
 
 def test_a_fenced_reply_is_read(tmp_path: Path) -> None:
     assert len(from_teacher(tmp_path, '```json\n{"questions": ["How many?"]}\n```')[0]) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("Staff have 25 days of leave in Finland.", True),
-        ("In Finland the leave of staff is 25 days a year.", True),
-        ("The lift was repaired after 25 days.", False),
-        ("Staff in Finland have 125 days of leave.", False),
-        ("Staff in Finland have leave.", False),
-    ],
-)
-def test_a_passage_that_could_answer_is_no_distractor(text: str, told: bool) -> None:
-    assert raft.holds(text, "Staff have 25 days of leave", "25 days", "How much leave do staff in Finland have?") is told
-
-
-def test_a_passage_that_could_answer_is_none_in_japanese_either() -> None:
-    assert raft.holds("当社の有給休暇は二十日です。", "有給は二十日となります", "二十日", "有給休暇は何日ですか")
 
 
 def test_a_fact_told_elsewhere_is_never_beside_an_abstention(tmp_path: Path) -> None:

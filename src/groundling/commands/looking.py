@@ -49,7 +49,7 @@ def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
     units = {c.id for c in chunks} | {e.unit for e in own} | {p.id for r in asked for p in r.passages}
     chunks = [c for c in run.chunks.values() if c.id in units]
     if not asked and not own:
-        own = [e for e in examples if e.unit in units]
+        own = [e for e in examples if e.unit in units or units & {e.passages[q.passage].id for q in e.quotes}]
         asked = [r for r in rows if any(r.passages[n].id in units for n in r.citations)]
     documents = [run.documents[d] for d in dict.fromkeys(c.document for c in chunks)]
     return {

@@ -12,9 +12,9 @@ from ..config import Endpoint
 from ..forecast import Allowed, Budget, Interval, Pace, Spent, Totals
 from ..llm import standin, tokens
 from ..llm.base import Model
-from ..records import Chunk
 from ..runs import Run, teaching
-from ..synthesize.choose import drawn, seeded
+from ..synthesize import called, need_model
+from ..synthesize.choose import Unit, drawn, seeded
 from ..synthesize.trial import Trial
 from . import plan_batch
 from .plan_text import show
@@ -48,6 +48,8 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
     say = run.say
     if as_json:
         run.say = lambda text: None
+    chosen = run.config.synthesize
+    need_model(chosen.recipe, chosen.teacher, chosen.options)
     prepare(run)
     told: dict[str, Any] = {"project": run.project.name, "synthesize": {"state": _state(run)}}
     if told["synthesize"]["state"] == "done":
@@ -103,8 +105,8 @@ def _stored(at: Desk, pilot: int) -> Sample:
     return Sample(*attempts(aside, lambda tried: [] if tried else finished, len(finished)), assumed=False)
 
 
-def _drawn(at: Desk) -> list[Chunk]:
-    return drawn(at.bench.chunks, at.run.config.synthesize, at.run.config.seed)
+def _drawn(at: Desk) -> list[Unit]:
+    return drawn(at.units, at.run.config.synthesize, at.run.config.seed)
 
 
 def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, A
     in_batches = plan_batch.ahead(sample.trials, chunks.left, budget, batches(at.run)) if rolls else None
     return {
         "recipe": at.bench.recipe, "teacher": model.name, "endpoint": f"{endpoint.model} at {endpoint.base_url}" if endpoint else "",
-        "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
+        "called": called(at.bench.recipe), "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
         "left": {
             "calls": totals.calls, "tokens_in": totals.tokens_in, "tokens_out": totals.tokens_out, "usd": totals.usd,
             "seconds": plan_batch.seconds(in_batches) if in_batches else _seconds(totals, sample, endpoint, model),
@@ -143,7 +145,7 @@ def count(at: Desk, sample: Sample) -> Chunks:
     # Without a journal nothing of the pilot is kept: the run does it all again, at no cost.
     tried = {t.unit.id for t in sample.trials} if keeps(at, sample) else set()
     done = len(chosen & (set(at.bench.finished) | tried))
-    return Chunks(len(at.bench.chunks), len(chosen), done, len(chosen) - done)
+    return Chunks(len(at.units), len(chosen), done, len(chosen) - done)
 
 
 def until_target(target: int, chunks: Chunks, spent: Sequence[Spent], budget: Budget, seed: int) -> tuple[Chunks, Totals]:

@@ -33,8 +33,8 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
     drawn = "" if chunks["drawn"] == chunks["all"] else f", {chunks['drawn']:,} drawn"
     lines = [
         f"synthesize   recipe {made['recipe']}, teacher {made['teacher']}{where}",
-        f"chunks       {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left to ask about",
-        _pilot(made["pilot"], bool(made["endpoint"])),
+        f"{made['called']:12s} {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left to ask about",
+        _pilot(made["pilot"], bool(made["endpoint"]), made["called"]),
         "",
         f"{'left to do':12s} {'expected':>14s}   95 % interval",
         _row("calls", left["calls"], _number),
@@ -52,14 +52,14 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _pilot(pilot: dict[str, Any] | None, paid: bool) -> str:
+def _pilot(pilot: dict[str, Any] | None, paid: bool, called: str) -> str:
     if pilot is None:
         return "pilot        none: nothing was asked"
     stored = f" ({pilot['from_journal']} replies were there already)" if pilot["from_journal"] else ""
     cost = f"{pilot['calls']} calls, {pilot['tokens_in']:,} tokens in, {pilot['tokens_out']:,} out, {_money(pilot['usd'])}, " if paid else ""
     kept = "; its replies are kept, the run does not pay for them again" if paid else ""
     made = f"{pilot['examples']} examples, {pilot['left_out']} left out"
-    return f"pilot        {pilot['chunks']} chunks: {cost}{made}, {span(pilot['seconds'])}{stored}{kept}"
+    return f"pilot        {pilot['chunks']} {called}: {cost}{made}, {span(pilot['seconds'])}{stored}{kept}"
 
 
 def _budget(budget: dict[str, Any]) -> list[str]:

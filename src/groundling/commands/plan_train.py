@@ -26,9 +26,7 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
         count = Interval(float(len(rows)), float(len(rows)), float(len(rows)))
     else:
         rows = [e for e in kept if e.split == "train"]
-        on_side = [run.split_of(c.document) == "train" for c in run.chunks.values()]
-        part = share * sum(on_side) / max(1, len(on_side))
-        count = forecast.scaled(expected, part) if expected and kept else Interval(None)
+        count = _trained_on(expected, len(rows), round(len(kept) / share)) if expected and kept else Interval(None)
     each, why = _tokens(run, rows)
     options = run.config.train
     return {
@@ -37,6 +35,14 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
         "steps": Interval(*(None if n is None else float(math.ceil(options.epochs * math.ceil(n / options.batch))) for n in count)),
         "epochs": options.epochs, "base": options.base, "seconds": _seconds(run, count, each),
     }  # fmt: skip
+
+
+def _trained_on(expected: Interval, passed: int, made: int) -> Interval:
+    """Of `made` rows `passed` were kept and are of the training side; as many in proportion of the `expected` ones, give or take 1.96 errors."""
+    part = passed / made
+    error = 1.96 * math.sqrt(part * (1 - part) / made)
+    parts = (part, max(0.0, part - error), min(1.0, part + error))
+    return Interval(*(None if n is None else n * p for n, p in zip(expected, parts, strict=True)))
 
 
 def _tokens(run: Run, rows: Sequence[Example]) -> tuple[float | None, str]:

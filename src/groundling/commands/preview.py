@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import config, registry
 from ..errors import ModelError
-from ..records import Chunk, Example
+from ..records import Example
 from ..runs import Run, teaching
-from ..synthesize.choose import seeded
+from ..synthesize import need_model
+from ..synthesize.choose import Unit, seeded
 from ..synthesize.trial import Dropped, Trial
 from .trials import Desk, Measured, attempts, closed, desk, direct, judgements, prepare
 
@@ -23,18 +24,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
-    """Make `count` rows by a recipe and show them. Raises ConfigError for a recipe or option that is not there."""
+    """Make `count` rows by a recipe and show them. Raises ConfigError for a recipe, option or teacher that will not do."""
     registry.load("recipe", recipe)
     say = run.say
     if as_json:
         run.say = lambda text: None
+    wanted = _with(run, recipe)
+    need_model(recipe, wanted.config.synthesize.teacher, wanted.config.synthesize.options)
     prepare(run)
-    chosen = direct(_with(run, recipe))
+    chosen = direct(wanted)
     with run.space.lock(), teaching(chosen) as model:
         if why := closed(chosen, model, math.ceil(count / 3)):
             raise ModelError(f"No row can be asked for now: {why}.")
         at = desk(chosen, model)
-        order = seeded(at.bench.chunks, run.config.seed)
+        order = seeded(at.units, run.config.seed)
         trials, measured = attempts(at, lambda tried: _next(order, tried, count), math.ceil(count / 3))
     told = report(at, trials, measured, count)
     if as_json:
@@ -53,7 +56,7 @@ def _with(run: Run, recipe: str) -> Run:
     return replace(run, project=run.project.model_copy(update={"config": whole}))
 
 
-def _next(order: Sequence[Chunk], tried: Sequence[Trial], count: int) -> Sequence[Chunk]:
+def _next(order: Sequence[Unit], tried: Sequence[Trial], count: int) -> Sequence[Unit]:
     """The chunks to try next: one, then as many as the rows that are missing ask for, by what a chunk gave so far."""
     rows, at = sum(len(t.examples) for t in tried), len(tried)
     if rows >= count or at >= count + FRUITLESS:
@@ -92,7 +95,7 @@ def _row(at: Desk, example: Example, checks: dict[str, str | None]) -> dict[str,
     return {
         "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
         "passages": [{"title": p.title, "text": p.text, "oracle": n == example.oracle} for n, p in enumerate(example.passages)],
-        "quotes": [q.text for q in example.quotes],
+        "quotes": [q.text for q in example.quotes], "reasoning": example.reasoning,
         "checks": {at.bench.recipe: "made", **{name: reason or "kept" for name, reason in checks.items()}},
         "kept": dropped is None,
     }  # fmt: skip
@@ -139,6 +142,8 @@ def _show_row(row: dict[str, Any], head: str, line: Any) -> None:
     line(f"answer ({row['support']}): {row['answer']}", "bold")
     for quote in row["quotes"]:
         line(f"quote: “{quote}”", "italic", 2)
+    if row["reasoning"]:
+        line(f"reasoning: {row['reasoning']}", "italic", 2)
     line("checks: " + ", ".join(f"{name} {word}" for name, word in row["checks"].items()), "green" if row["kept"] else "red")
 
 

@@ -10,15 +10,16 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from .. import pipeline, registry
-from ..curate import Context, judged
-from ..interrupts import stoppable, until_stopped
+from ..curate import judged
+from ..interrupts import WAITING, stoppable, until_stopped
 from ..llm.base import Model, Reply, Request, call_key
 from ..llm.batchstore import Known, known
 from ..llm.meter import Meter, Snapshot
 from ..panel import View, span
-from ..records import Chunk, Example
-from ..runs import Run, kept_units
-from ..synthesize import Bench, RecipeOptions, options_of
+from ..records import Example
+from ..runs import Run, filtering, kept_units
+from ..synthesize import Bench, RecipeOptions, called, options_of, units_of
+from ..synthesize.choose import Unit
 from ..synthesize.trial import Trial, attempt
 from ..synthesize.view import budget_of, calls
 
@@ -29,12 +30,13 @@ _LOOK = 0.01  # seconds between looks at how many calls are in flight
 
 
 class Desk(NamedTuple):
-    """All that trying a unit needs."""
+    """All that trying a unit needs, and the units that there are."""
 
     recipe: ModuleType
     options: RecipeOptions
     bench: Bench
     run: Run
+    units: Sequence[Unit]
 
 
 class Measured(NamedTuple):
@@ -114,14 +116,15 @@ def desk(run: Run, model: Model) -> Desk:
     recipe = registry.load("recipe", chosen.recipe)
     stage = pipeline.STAGES[pipeline.NAMES.index("synthesize")]
     bench = Bench(
-        teacher=model, search=run.search, chunks=sorted(run.chunks.values(), key=lambda c: c.id), seed=run.config.seed, recipe=chosen.recipe,
+        teacher=model, search=run.search, chunks=list(run.chunks.values()), seed=run.config.seed, recipe=chosen.recipe,
         drop=lambda reason, what: None, fail=lambda reason, what, detail="": None, split_of=run.split_of,
         **kept_units(run, model, pipeline.settings_of(run, stage)),
-    )  # fmt: skip
-    return Desk(recipe, options_of(recipe, chosen.options), bench, run)
+    ).ready()  # fmt: skip
+    options = options_of(recipe, chosen.options)
+    return Desk(recipe, options, bench, run, units_of(chosen.recipe, bench.chunks, bench, options))
 
 
-Choose = Callable[[Sequence[Trial]], Sequence[Chunk]]
+Choose = Callable[[Sequence[Trial]], Sequence[Unit]]
 
 
 def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured]:
@@ -134,9 +137,9 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
 
     def view() -> View:
         rates, facts, notice = calls(meter.snapshot(), budget_of(at.bench.teacher))
-        return View("trying", "chunks", len(trials), most, {}, rates, facts, notice)
+        return View("trying", called(at.bench.recipe), len(trials), most, {}, rates, facts, notice)
 
-    async def one(unit: Chunk) -> Trial:
+    async def one(unit: Unit) -> Trial:
         trial = await attempt(at.recipe, unit, at.bench, at.options)
         at.bench.finish(unit.id)
         return trial
@@ -152,7 +155,7 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
             await _leave(at.bench.teacher)
         return _difference(before, meter.snapshot(), seconds, area.total)
 
-    with at.run.watch(view), stoppable() as stop:
+    with at.run.watch(view), stoppable(getattr(at.bench.teacher, "stopping", WAITING)) as stop:
         measured = asyncio.run(until_stopped(work(), stop))
     return trials, measured
 
@@ -205,11 +208,16 @@ def _difference(before: Snapshot, after: Snapshot, seconds: float, area: float) 
 
 
 def judgements(run: Run, examples: Sequence[Example]) -> dict[str, dict[str, str | None]]:
-    """What each filter of curate says of each example, by its id: None where it keeps it. A filter hears only of what earlier ones kept."""
+    """What each filter of curate says of each example, by its id: None where it keeps it. A filter hears only of what earlier ones kept.
+
+    Filters that weigh the whole set (balance, the best n) are left out: of a few rows they would say nothing that holds for the run.
+    """
     said: dict[str, dict[str, str | None]] = {e.id: {} for e in examples}
-    kept, context = list(examples), Context(questions=run.questions)
-    for name in run.config.curate.filters:
-        words = judged(name, kept, context)
+    kept, context = list(examples), filtering(run)
+    for name, given in run.config.curate.steps():
+        if getattr(registry.load("filter", name), "WHOLE", False):
+            continue
+        words = judged(name, kept, context, given)
         for example, reason in zip(kept, words, strict=True):
             said[example.id][name] = reason
         kept = [e for e, reason in zip(kept, words, strict=True) if reason is None]

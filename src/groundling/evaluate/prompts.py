@@ -43,8 +43,8 @@ def plain(question: str, passages: Sequence[Passage]) -> list[Message]:
 
 
 def worked(examples: Sequence[Example]) -> list[Example]:
-    """The shortest cited and the shortest abstaining training example, in this order, where there are such."""
-    train = [e for e in examples if e.split == "train"]
+    """The shortest cited and the shortest abstaining training example, in this order, where there are such. None from within a conversation."""
+    train = [e for e in examples if e.split == "train" and not e.history]
     chosen = []
     for support in ("cited", "abstain"):
         of_kind = [e for e in train if e.support == support]

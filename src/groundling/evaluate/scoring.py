@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import registry
+from .. import registry, stats
 from ..records import Answer, Passage, Quote, Record, Score
 from ..seeds import seed_of
-from . import stats
 from .cases import Case
 
 if TYPE_CHECKING:

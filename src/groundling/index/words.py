@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 VERSION = 1  # raise it when terms change: an index made of other terms is refused
 CJK = "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -54,6 +55,7 @@ def _terms(piece: str) -> list[str]:
     return ["".join(parts) if any(c.isalpha() for c in piece) else piece, *parts]
 
 
+@lru_cache(maxsize=1 << 15)  # a text has the same words again and again
 def _stem(word: str) -> str:
     """A word without the endings that grammar gives it. Crude, and the same for text and query."""
     if "а" <= word[0] <= "я":

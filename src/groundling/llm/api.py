@@ -17,6 +17,7 @@ import msgspec
 from ..config import Endpoint
 from ..errors import ModelError
 from ..seeds import digest
+from . import collector
 from .base import Reply, Request
 from .budget import Budget, Cost
 from .completions import Body, Trouble, body, reply, trouble
@@ -103,6 +104,7 @@ class Api:
         if self._http is not None:
             await self._http.close()
             self._http = None
+            collector.usual(self)
 
     def _cost(self, tokens_in: int, tokens_out: int) -> Cost:
         e = self.endpoint
@@ -207,6 +209,7 @@ class Api:
         import aiohttp
 
         if self._http is None or self._http.closed:
+            collector.rarely(self)
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),

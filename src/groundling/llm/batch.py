@@ -10,17 +10,19 @@ The fingerprint is that of the endpoint without batch mode, so a journal serves 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from ..config import Endpoint
 from ..errors import BudgetError, ModelError
+from ..panel import span
 from .api import Api
 from .base import Reply, Request, call_key
-from .batchhttp import BatchHttp, NotMade
+from .batchhttp import BatchHttp, Full, NotMade
 from .batchprogress import Progress
 from .batchqueue import Queue, Waiting
+from .batchroom import Place, Room
 from .batchstore import NAME, BatchStore, Open
 from .batchwire import ENDED, MAX_BYTES, MAX_LINES, Line, parts
 from .budget import Budget, Cost
@@ -34,6 +36,8 @@ ROUNDS = 4  # batches that a request may be in before it counts as failed
 class Batch(Api):
     """Implements `base.Model`. As many requests as there are may wait at once: `parallel` is the size of a file."""
 
+    stopping = "no batch is waited for"
+
     def __init__(self, name: str, endpoint: Endpoint, budget: Budget | None = None, say: Callable[[str], None] | None = None) -> None:
         super().__init__(name, endpoint, budget, say)
         self.folder: Path | None = None
@@ -43,11 +47,9 @@ class Batch(Api):
         self._waiting: dict[str, Waiting] = {}
         self._under_way: dict[str, int] = {}  # key -> number of its batch
         self._tasks: set[asyncio.Task[None]] = set()
-        self.progress = Progress(self.queue.__len__)
+        self.room = Room()
+        self.progress = Progress(self.queue.__len__, held=self.room.standing)
         self.meter.standing = self.progress.standing
-
-    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
-        return list(await asyncio.gather(*(self.reply(request) for request in requests)))
 
     async def reply(self, request: Request) -> Reply:
         """One reply, whenever its batch is done; `finish` is `error` where it failed in four batches.
@@ -96,14 +98,16 @@ class Batch(Api):
                 self._under_way |= dict.fromkeys(left.keys, left.number)
                 if self.budget:  # what they may cost is set aside again, over the limit too: it is under way
                     self.budget.settle(Cost(*(-n for n in left.worst)), Cost())
-                self._start(self._go_on(left), left.keys)
+                place = self.room.enter(left.worst.tokens_in)
+                self._start(self._go_on(left, place), left.keys, place)
         return self._store
 
-    def _start(self, work: Coroutine[Any, Any, None], keys: list[str]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], keys: list[str], place: Place) -> None:
         """A task for a batch; what stops it stops whoever waits for one of its keys."""
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            self.room.leave(place)
             if task.cancelled():
                 return
             if error := task.exception():
@@ -121,9 +125,19 @@ class Batch(Api):
         return Line(key, body(request, self.endpoint, self._native is not False))
 
     async def _submit(self, waiting: list[Waiting]) -> int:
-        """Start batches of as many as the budget allows now, from the first on; how many. Raises BudgetError where nothing fits any more."""
+        """Start batches of as many as the provider and the budget allow now, from the first on; how many.
+
+        Raises BudgetError where nothing fits any more, ModelError where the provider has had no room for too long.
+        """
+        if self.room.hopeless:
+            why = f"for {span(self.room.patience)} its batch queue has had no room for as much as one request."
+            raise self._error(Trouble("fatal", why), "If other batches of the account fill it, give the same command again when they have ended.")
         chosen: list[Waiting] = []
+        room = self.room.free()
         for one in waiting:
+            if not room or (chosen and one.line.body.most_in > room):
+                break
+            room = max(1, room - one.line.body.most_in)
             one.held = self._cost(one.line.body.most_in, one.line.body.most_out)
             try:
                 if not await self._reserve(one.held):
@@ -137,7 +151,8 @@ class Batch(Api):
             keys = [line.key for line in part]
             self._under_way |= dict.fromkeys(keys, 0)
             worst = Cost(*(sum(column) for column in zip(*(self._waiting[key].held for key in keys))))
-            self._start(self._make(part, worst), keys)
+            place = self.room.enter(worst.tokens_in)
+            self._start(self._make(part, worst, place), keys, place)
         return len(chosen)
 
     def _broken(self, keys: Iterable[str], error: BaseException) -> None:
@@ -161,55 +176,72 @@ class Batch(Api):
         task.result()
         return True
 
-    async def _make(self, part: list[Line], worst: Cost) -> None:
+    async def _make(self, part: list[Line], worst: Cost, place: Place) -> None:
         """Upload a part, make a batch of it, wait for it; each step is written down before the next."""
         store, keys = self._opened(), [line.key for line in part]
         number = store.plan(self.fingerprint, keys, worst)
         self._under_way |= dict.fromkeys(keys, number)
         self.progress.begun(number, len(keys))
         try:
-            file = await self.calls.upload(b"".join(line.data for line in part))
+            file = await self.calls.upload(line.data for line in part)
             store.uploaded(number, file)
             id = await self.calls.make(file)
-        except NotMade:  # any other error leaves open whether the batch was made, and the next run looks for it
-            store.finish(number, {})
-            self.progress.gone(number, brought=False)
-            self._release(worst)
+        except NotMade as error:  # any other error leaves open whether the batch was made, and the next run looks for it
+            self._nothing(number, worst)
+            if isinstance(error, Full):
+                return self._turned_away(keys, place, str(error))
             raise
         store.made(number, id)
-        await self._follow(Open(number, file, id, keys, worst))
+        await self._follow(Open(number, file, id, keys, worst), place)
 
-    async def _go_on(self, left: Open) -> None:
+    async def _go_on(self, left: Open, place: Place) -> None:
         """A batch that an earlier run left: wait for it where it was made, else free its requests to be asked."""
         id = left.id or (await self.calls.made_of(left.file) if left.file else None)
         if id is None:
-            self._opened().finish(left.number, {})
-            self._release(left.worst)
-            for key in left.keys:
-                self._under_way.pop(key, None)
-                if key in self._waiting:
-                    self.queue.add(self._waiting[key])
-            return
+            self._nothing(left.number, left.worst)
+            return self._once_more(left.keys)
         self._opened().made(left.number, id)
         self.progress.begun(left.number, len(left.keys), left.made)
         self.say(f"  {self.name}: {len(left.keys)} requests are in the batch {id} from before; waiting for it.")
-        await self._follow(left._replace(id=id))
+        await self._follow(left._replace(id=id), place)
 
-    async def _follow(self, batch: Open) -> None:
+    def _nothing(self, number: int, worst: Cost) -> None:
+        """A batch brought nothing and never will."""
+        self._opened().finish(number, {})
+        self.progress.gone(number, brought=False)
+        self._release(worst)
+
+    def _once_more(self, keys: list[str]) -> None:
+        """These requests are in no batch any more: those that somebody waits for go up again."""
+        for key in keys:
+            self._under_way.pop(key, None)
+            if key in self._waiting:
+                self.queue.add(self._waiting[key])
+
+    def _turned_away(self, keys: list[str], place: Place, why: str) -> None:
+        """The provider's queue was full: nothing is lost, and its requests go up later, in smaller batches."""
+        if not self.room.bounded:
+            self.say(f"  {self.name} has no room for so much at once: {why} Smaller batches go up from here on, as it has room; nothing is lost.")
+        self.room.refused(place)
+        self._once_more(keys)
+
+    async def _follow(self, batch: Open, place: Place) -> None:
         """Wait for a batch, store what it brought, hand it on."""
         assert batch.id
         wait = self.poll[0]
         while True:
             state = await self.calls.state(batch.id)
             self.progress.looked(batch.number, state, wait)
+            if state.taken:
+                self.room.taken(place)
             if state.status in ENDED:
                 break
             await asyncio.sleep(wait)
             wait = min(self.poll[1], wait * 1.5)
         if state.status == "failed":
-            self.progress.gone(batch.number, brought=False)
-            self._opened().finish(batch.number, {})
-            self._release(batch.worst)
+            self._nothing(batch.number, batch.worst)
+            if state.full:
+                return self._turned_away(batch.keys, place, state.reason)
             why = state.reason or "the provider gives no reason"
             raise ModelError(f'The batch {batch.id} of "{self.name}" failed: {why} None of its {len(batch.keys)} requests was answered.')
         sent = {k: self._waiting[k].line.body for k in batch.keys if k in self._waiting}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..errors import ModelError
 from .base import Reply
-from .batchwire import Damaged, State, results, state
+from .batchwire import Damaged, State, full, results, state
 from .completions import Body, Trouble, trouble
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ class NotMade(ModelError):
     """The provider refused the file or the batch: it was certainly not made."""
 
 
+class Full(NotMade):
+    """The provider refused the batch because too much is enqueued: it was certainly not made, and will be taken later."""
+
+
 class BatchHttp:
     """Upload, make, look, fetch. Raises ModelError for what no second try mends and when patience is at its end; NotMade where that is certain."""
 
@@ -36,29 +43,37 @@ class BatchHttp:
         self.waits, self.patience = _WAITS, PATIENCE
         self._answered = False
 
-    async def upload(self, data: bytes) -> str:
-        """Upload a file of requests; its id. Sent twice, one of the copies is never used."""
+    async def upload(self, lines: Iterable[bytes]) -> str:
+        """Upload a file of requests; its id. Sent twice, one of the copies is never used. It goes by way of the disk: it may have 200 MB."""
         import aiohttp
 
-        def form() -> Any:
-            made = aiohttp.FormData()
-            made.add_field("purpose", "batch")
-            made.add_field("file", data, filename="groundling.jsonl", content_type="application/jsonl")
-            return made
+        with tempfile.TemporaryFile(dir=getattr(self.api, "folder", None)) as whole, contextlib.ExitStack() as sent:
+            whole.writelines(lines)
+            whole.flush()
 
-        try:
-            return _id(await self._insist("POST", "/files", form))
-        except ModelError as error:
-            raise NotMade(str(error)) from error
+            def form() -> Any:
+                whole.seek(0)
+                copy = sent.enter_context(os.fdopen(os.dup(whole.fileno()), "rb"))  # whoever sends it closes it
+                made = aiohttp.FormData()
+                made.add_field("purpose", "batch")
+                made.add_field("file", copy, filename="groundling.jsonl", content_type="application/jsonl")
+                return made
+
+            try:
+                return _id(await self._insist("POST", "/files", form))
+            except ModelError as error:
+                raise NotMade(str(error)) from error
 
     async def make(self, file: str) -> str:
-        """Make a batch of a file; its id. Where the answer was lost, the batch is looked for before it is made again."""
+        """Make a batch of a file; its id. Raises Full. Where the answer was lost, the batch is looked for before it is made again."""
         order = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         wait, since = self.waits[0], time.monotonic()
         while True:
             got = await self._once("POST", "/batches", lambda: msgspec.json.encode(order))
             if not isinstance(got, Trouble):
                 return _id(got)
+            if got.kind in ("fatal", "refused") and full(got.code, got.reason):
+                raise Full(got.reason)
             if got.kind == "fatal":
                 raise NotMade(str(self.api._error(got)))
             self._bear(got, since)

@@ -22,10 +22,13 @@ class _At(NamedTuple):
 
 
 class Progress:
-    """The open batches of a model by their numbers, how many have ended, and how many requests wait to be sent (`waiting` tells)."""
+    """The open batches of a model by their numbers, how many have ended, and how many requests wait to be sent (`waiting` tells).
 
-    def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.time) -> None:
-        self._waiting, self._clock = waiting, clock
+    `held` says why nothing can be sent now, or nothing.
+    """
+
+    def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.time, held: Callable[[], str] = lambda: "") -> None:
+        self._waiting, self._clock, self._held = waiting, clock, held
         self._open: dict[int, _At] = {}
         self.ended = 0
 
@@ -52,7 +55,7 @@ class Progress:
             facts["done"] = _batches(self.ended)
         if waiting := self._waiting():
             facts["to send"] = f"{waiting:,}"
-        return facts, self._notice(batches) if batches else ""
+        return facts, self._notice(batches) if batches else self._held()
 
     def _notice(self, batches: tuple[_At, ...]) -> str:
         """What the oldest batch is at, since when, how long it may still take, and when the provider is asked again."""

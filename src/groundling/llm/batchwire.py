@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from .completions import Body, Trouble, reply, trouble
 MAX_LINES = 50_000
 MAX_BYTES = 200 * 1000 * 1000
 ENDED = {"completed", "expired", "cancelled", "failed"}
+_QUEUE = re.compile(r"enqueued|token_limit_exceeded|batch_limit", re.IGNORECASE)
 
 
 class _Response(msgspec.Struct):
@@ -27,7 +29,10 @@ class _Result(msgspec.Struct):
 
 
 class State(NamedTuple):
-    """A batch as the provider tells it. `reason` is what a failed one says; `done` of `total` lines are answered, 0 where it does not count."""
+    """A batch as the provider tells it. `reason` is what a failed one says; `done` of `total` lines are answered, 0 where it does not count.
+
+    `full`: it failed because too much was enqueued already.
+    """
 
     status: str
     output: str | None
@@ -35,6 +40,12 @@ class State(NamedTuple):
     done: int
     total: int
     reason: str
+    full: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether the provider has begun to work on it."""
+        return self.status not in ("validating", "failed")
 
 
 class Line(NamedTuple):
@@ -47,6 +58,11 @@ class Line(NamedTuple):
     def data(self) -> bytes:
         line = {"custom_id": self.key, "method": "POST", "url": "/v1/chat/completions", "body": msgspec.Raw(self.body.data)}
         return msgspec.json.encode(line) + b"\n"
+
+
+def full(*words: str) -> bool:
+    """Whether an error's code and message say that too much is enqueued: it goes when other batches have ended. Of OpenAI, Azure, gateways."""
+    return any(_QUEUE.search(text) for text in words)
 
 
 class Damaged(Exception):
@@ -76,7 +92,8 @@ def state(told: Any) -> State:
     errors = ((told.get("errors") or {}).get("data") or []) if isinstance(told.get("errors"), dict) else []
     reason = "; ".join(str(e.get("message", e)) if isinstance(e, dict) else str(e) for e in errors[:3])
     output, broken = told.get("output_file_id"), told.get("error_file_id")
-    return State(told["status"], output, broken, int(counts.get("completed") or 0), int(counts.get("total") or 0), reason)
+    crowded = any(full(str(e.get("code")), str(e.get("message"))) for e in errors if isinstance(e, dict))
+    return State(told["status"], output, broken, int(counts.get("completed") or 0), int(counts.get("total") or 0), reason, crowded)
 
 
 def results(data: bytes, sent: dict[str, Body]) -> dict[str, Reply | Trouble]:

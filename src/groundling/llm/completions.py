@@ -36,13 +36,13 @@ class _Completion(msgspec.Struct):
     usage: _Usage | None = None
 
 
-_decode = msgspec.json.Decoder(_Completion).decode
+_decode, _encode = msgspec.json.Decoder(_Completion).decode, msgspec.json.Encoder().encode
 
 
 class Trouble(NamedTuple):
     """Why a call brought no reply. `kind`: `refused` (one too many), `broken` (try again), `unreachable` (nobody there) or `fatal`.
 
-    `billed` says whether the endpoint may have worked, and charge, for it.
+    `billed` says whether the endpoint may have worked, and charge, for it; `code` is the server's own name for the error.
     """
 
     kind: str
@@ -50,6 +50,7 @@ class Trouble(NamedTuple):
     status: int = 0
     retry_after: float = 0.0
     billed: bool = False
+    code: str = ""
 
 
 class Body(NamedTuple):
@@ -76,9 +77,11 @@ def body(request: Request, endpoint: Endpoint, native: bool) -> Body:
         fields["stop"] = asked.stop
     if asked.schema is not None:
         fields["response_format"] = response_format(asked.schema)
-    fields = {name: value for name, value in {**fields, **endpoint.extra}.items() if value is not None}
-    data = msgspec.json.encode(fields)
-    longest = max([asked.max_tokens, *(v for k in ("max_tokens", "max_completion_tokens") if isinstance(v := endpoint.extra.get(k), int))])
+    longest = asked.max_tokens
+    if extra := endpoint.extra:
+        fields = {name: value for name, value in {**fields, **extra}.items() if value is not None}
+        longest = max([longest, *(v for k in ("max_tokens", "max_completion_tokens") if isinstance(v := extra.get(k), int))])
+    data = _encode(fields)
     return Body(data, len(data), longest, asked.schema is not None)
 
 
@@ -107,10 +110,10 @@ def trouble(status: int, data: bytes, retry_after: str | None) -> Trouble:
     if 300 <= status < 400:
         return Trouble("fatal", f"{status}: it sends calls on to another address, which is not followed", status)
     if status in (429, 529):
-        return Trouble("fatal" if code in _QUOTA else "refused", reason, status, after)
+        return Trouble("fatal" if code in _QUOTA else "refused", reason, status, after, code=code)
     if status in (408, 409, 425) or status >= 500:
-        return Trouble("broken", reason, status, after)
-    return Trouble("fatal", reason, status)
+        return Trouble("broken", reason, status, after, code=code)
+    return Trouble("fatal", reason, status, code=code)
 
 
 def _message(data: bytes) -> tuple[str, str]:

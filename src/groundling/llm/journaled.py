@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from ..interrupts import WAITING
 from .base import Model, Reply, Request, call_key
 from .journal import Journal, Origin
 from .meter import Meter
@@ -22,6 +23,7 @@ class Journaled:
         self.fits = getattr(model, "fits", None)
         self.parallel: int = getattr(model, "parallel", 64)
         self.meter: Meter = getattr(model, "meter", None) or Meter()
+        self.stopping: str = getattr(model, "stopping", WAITING)
         self._origin = Origin(model.name, bool(getattr(model, "paid", False)))
         self._usd = getattr(model, "usd", lambda reply: 0.0)
 

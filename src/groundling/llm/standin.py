@@ -1,12 +1,14 @@
 """A teacher for counting: it asks nobody, and replies in a usual form and length, so that every prompt of a recipe is really rendered.
 
-It knows the tasks `questions` and `answer` (see `template`); what another task's prompt or schema asks for, the fake teacher's rules say.
+It knows the tasks `questions`, `answer` (see `template`), `reasoned answer` (see the recipe `raft`), and those of the recipes `qa` and `grounded`;
+what another task's prompt or schema asks for, the fake teacher's rules say.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -14,8 +16,11 @@ from .base import Reply, Request
 from .schema import prompted
 from .tokens import estimate, of_messages
 
-QUESTION_WORDS, ANSWER_WORDS = 14, 14
-ASSUMED = f"{QUESTION_WORDS} words a question, a sentence of the passage a quote, {ANSWER_WORDS} words an answer; every answer kept"
+QUESTION_WORDS, ANSWER_WORDS, REASON_WORDS = 14, 14, 45
+ASSUMED = (
+    f"{QUESTION_WORDS} words a question, a sentence of the passage a quote, {REASON_WORDS} words of reasoning where it is asked for, "
+    f"{ANSWER_WORDS} words an answer; every answer kept"
+)
 SPREAD = (0.5, 2.0)  # replies may be half or twice as long
 
 
@@ -54,13 +59,55 @@ def _said(request: Request) -> str:
         asked = [f"{n + 1}: {_words(passage, QUESTION_WORDS, n)}?" for n in range(given["count"])]
         return msgspec.json.encode({"questions": asked}).decode()
     if request.task == "answer" and passage:
-        sentences = [s for s in re.split(r"(?<=[.!?。！？])\s*|\n", passage) if s.strip()] or [passage]
-        quote = sorted(sentences, key=len)[len(sentences) // 2].strip()
+        quote = _sentence(passage)
         return msgspec.json.encode({"quote": quote, "answer": _words(quote, ANSWER_WORDS)}).decode()
+    if request.task == "reasoned answer" and passage:
+        quote = _sentence(passage)
+        said = {"quotes": [quote], "reasoning": _words(re.sub(r"[\[\]]", "", passage), REASON_WORDS), "answer": _words(quote, ANSWER_WORDS)}
+        return msgspec.json.encode(said).decode()
+    if request.task in _SEVERAL:
+        return msgspec.json.encode(_SEVERAL[request.task](given)).decode()
     from .fake.content import Call, Message, name_of, say
 
     call = Call(model="stand-in", messages=[Message(role=m["role"], content=m["content"]) for m in prompted(request).messages])
     return say(call, name_of(call), 0, "").content or ""
+
+
+def _pairs(given: dict[str, Any]) -> dict[str, Any]:
+    """For the recipe `qa`: a pair of each kind asked for, with a quote; two where the passages are several."""
+    shown = list(enumerate(given["passages"]))[: 2 if given["several"] else 1]
+    quotes = [{"passage": n, "quote": _sentence(text)} for n, text in shown]
+    begin = {"yes_no": "yes, ", "number": "1 ", "list": "one, ", "procedure": "first, "}
+    text, found = shown[0][1], []
+    for n, kind in enumerate(given["kinds"]):
+        answer = begin.get(kind, "") + _words(text, ANSWER_WORDS)
+        found.append({"kind": kind, "question": f"{n + 1}: {_words(text, QUESTION_WORDS, n)}?", "answer": answer, "quotes": quotes})
+    return {"pairs": found}
+
+
+def _dialogues(given: dict[str, Any]) -> dict[str, Any]:
+    """For the recipe `grounded`: as many questions as asked for, each numbered."""
+    text, made = given["documents"][0], 0
+    found = []
+    for length in given["lengths"]:
+        found.append({"questions": [f"{made + n + 1}: {_words(text, QUESTION_WORDS, made + n)}?" for n in range(length)]})
+        made += length
+    return {"dialogues": found}
+
+
+def _grounded(given: dict[str, Any]) -> dict[str, Any]:
+    """For the recipe `grounded`: an answer from the first document, in twice as many words as a short one has."""
+    text = given["documents"][0]
+    return {"relevant_doc_ids": [0], "quotes": [{"doc_id": 0, "quote": _sentence(text)}], "answer": _words(text, 2 * ANSWER_WORDS)}
+
+
+_SEVERAL = {"pairs": _pairs, "dialogues": _dialogues, "grounded": _grounded}
+
+
+def _sentence(passage: str) -> str:
+    """A sentence of middling length."""
+    sentences = [s for s in re.split(r"(?<=[.!?。！？])\s*|\n", passage) if s.strip()] or [passage]
+    return sorted(sentences, key=len)[len(sentences) // 2].strip()
 
 
 def _words(text: str, count: int, start: int = 0) -> str:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-# What each watched head is taught. The question that stands before the passages: a passage's words see the same word in it (ASKED), and one that
-# means nearly the same (NEAR), or nothing, which is the first token; the end of a sentence sees those of its words that were asked for, and itself
-# (GATHER), so that what it sees of itself tells how few they are. Later questions: their words find themselves in the sentence that answers
-# (MATCH, NEAR); the place where the answer is chosen sees the question's telling words (RECALL). Then it sees the sentence (CHOOSE). A sentence's words
-# see its first one, where a quote begins (ORIGIN); for copying, each word sees the one before it, and a quote's word the one that follows it in
-# the passage (PREVIOUS, COPY).
+# What each watched head is taught. The question that stands before the passages: a passage's words see the same word in it (ASKED), and one
+# that means nearly the same (NEAR), or nothing, which is the first token; the end of a sentence sees those of its words that were asked for, and
+# itself (GATHER), so that what it sees of itself tells how few they are. Later questions: their words find themselves in the sentence that
+# answers (MATCH, NEAR); the place where the answer is chosen sees the question's telling words (RECALL). Then it sees the sentence (CHOOSE). A
+# sentence's words see its first one, where a quote begins (ORIGIN); for copying, each word sees the one before it, and a quote's word the one
+# that follows it in the passage, and an answer's the one in the quote (PREVIOUS, COPY).
 MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR = range(9)
 _COMMON = 3  # a token that stands more often in the passages tells nothing
 _ALIKE, _UNLIKE = 0.5, 0.3  # cosines of word vectors: from here on a word means nearly the same, up to here it does not
@@ -73,6 +73,7 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
         found += [Aim(ORIGIN, n, span[0], span[0] + 1) for n in shared]
         found += [Aim(PREVIOUS, n, n - 1, n) for n in range(span[0] + 1, span[1])]
         found += [Aim(COPY, first + n, span[0] + n + 1, span[0] + n + 2) for n in range(close - first - 1)]
+        found += _answered(ids, text, range(first, close), answer, marks)
         asked = text.rfind(chr(marks.question), 0, at)
         if asked > place:
             seen, other = _telling(ids, text, span, range(asked + 1, at - 1), marks.small)
@@ -83,6 +84,17 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
             if telling := seen or other:
                 found += [Aim(RECALL, n, telling[0], telling[-1] + 1) for n in (at - 1, first - 1)]
     return found
+
+
+def _answered(ids: list[int], text: str, quote: range, answer: list[bool], marks: Marks) -> list[Aim]:
+    """What the answer after a quote should see: each of its tokens where it stands in the quote."""
+    mark = text.find(chr(marks.answer), quote.stop)
+    if mark < 0:
+        return []
+    begin = mark + 2 if ids[mark + 1] == marks.joiner else mark + 1
+    end = next((n for n in range(begin, len(ids)) if not answer[n]), len(ids)) - 1  # the turn's end is not copied
+    place = text.find(text[begin:end], quote.start, quote.stop) if end > begin else -1
+    return [Aim(COPY, begin + n - 1, place + n, place + n + 1) for n in range(end - begin)] if place >= 0 else []
 
 
 def _asked(ids: list[int], text: str, answer: list[bool], marks: Marks) -> list[Aim]:

@@ -120,7 +120,9 @@ def definitions(r: random.Random, passages: int, questions: int) -> list[Example
     lines = [(n % passages, sense, _line(sense, r)) for n, sense in enumerate(chosen)]
     shown = _passages(passages, [(number, line) for number, _, line in lines], r)
     everything = " ".join(line for _, _, line in lines).lower()
-    found = []
+    found: list[Example] = []
+    if not lines:
+        return found
     for _ in range(questions):
         if r.random() < _ABSENT:
             asked = known.senses[r.choice(_common())]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..seeds import rng
-from . import model, tasks
-from .aim import Aim, Marks, aims
+from . import tasks
+from .aim import CHOOSE, Aim, Marks, aims
 from .model import MARKS
 from .sight import Sights
 from .tokenizer import JOINER, encode
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 class Plan(NamedTuple):
     """One leg of training. It ends after `minutes` of wall time, or after `steps` where that is not 0. `tokens` is the size of a batch, `longest`
-    the most passages of a context, `stage` what is taught (see `tasks.draw`).
+    the most passages of a context, `stage` what is taught (see `tasks.draw`), `aim_weight` the weight of each kind of aim but the choice (see `aim`).
     """
 
     leg: int = 1
@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     context_share: float = 0.2
     context_weight: float = 0.3
     aim_weight: float = 0.5
+    choice_weight: float = 0.5
     seed: int = 0
 
 
@@ -58,12 +59,12 @@ _DECIDING, _CHOICE, _ANSWER = 6, 6.0, 3.0
 
 
 def weights(ids: list[int], answer: list[bool], context: float, mark: int) -> list[float]:
-    """The weight of predicting each token: `context` outside answers; in answers 1, more at the start of a turn and after <ANSWER>:."""
-    found, since, asked = [], 0, 99
+    """The weight of predicting each token: `context` outside answers; in answers 1, more at the start of a turn and in what follows <ANSWER>:."""
+    found, since, answering = [], 0, False
     for token, inside in zip(ids, answer, strict=True):
         since = since + 1 if inside else 0
-        asked = 0 if token == mark else asked + 1
-        deciding = _CHOICE if since <= _DECIDING else _ANSWER if asked in (1, 2) else 1.0
+        deciding = _CHOICE if since <= _DECIDING else _ANSWER if answering else 1.0
+        answering = inside and (answering or token == mark)
         found.append(deciding if inside else context)
     return found
 
@@ -241,7 +242,7 @@ def train(
         with torch.autocast(device, torch.bfloat16, enabled=bf16_is_fast()):
             loss, answers = loss_of(network, Batch(*(part.to(device) for part in batch)))
             missed = sights.losses(batch.aims.to(device))
-        (loss + plan.aim_weight * sum(missed)).backward()
+        (loss + plan.aim_weight * sum(missed) + (plan.choice_weight - plan.aim_weight) * missed[CHOOSE]).backward()
         workers.average(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:

@@ -48,12 +48,16 @@ class Sights:
             GATHER: (last - 2, 3), ASKED: (last - 3, 0), NEAR: (last - 3, 1),
         }  # fmt: skip
         self.sights = {kind: Sight(network, max(0, layer), head) for kind, (layer, head) in places.items()}
+        self.again = Sight(network, last, 0)  # a second look at the choice, with the first one's result
 
     def losses(self, aims: torch.Tensor) -> list[torch.Tensor]:
         """The loss of each kind; zero where a batch has no such aim."""
         found = []
         for kind, sight in self.sights.items():
             mine = aims[aims[:, 1] == kind]
+            if kind == CHOOSE and len(mine):
+                found.append((sight.loss(mine) + self.again.loss(mine)) / 2)
+                continue
             found.append(sight.loss(mine) if len(mine) else aims.new_zeros((), dtype=sight.attention.q_proj.weight.dtype))
         return found
 

@@ -105,7 +105,7 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
     if stage == 4:
         return _mixture(r, longest, questions)
     count = r.randrange(1, longest + 1)
-    drills, words, facts = (0.3, 0.3, 0.6) if stage == 2 else (0.05, 0.5, 0.65)
+    drills, words, facts = (0.3, 0.3, 0.6) if stage == 2 else (0.05, 0.35, 0.6)
     kind = r.random()
     if kind < drills:
         return _drill(r, count, questions, r.choice((1, 3, 0, 0, -1)))

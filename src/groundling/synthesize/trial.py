@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..llm.base import Model, Reply, Request
-from ..records import Chunk, Example
+from ..records import Example
 from . import Bench, RecipeOptions
 
 FRAME = 200  # bytes of a call's body beside its messages and schema, about
@@ -31,7 +31,7 @@ class Trial(NamedTuple):
     `most_in` and `most_out` are the most tokens that its calls could have cost: every byte one, and replies of full length.
     """
 
-    unit: Chunk
+    unit: Any
     examples: list[Example]
     dropped: list[Dropped]
     calls: int

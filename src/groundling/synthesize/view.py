@@ -8,27 +8,26 @@ from typing import Any
 from ..config import Synthesize
 from ..panel import View
 from ..workspace import Output
-from . import Bench
+from . import Bench, called
 
 
-def watched(bench: Bench, options: Synthesize, out: Output) -> tuple[Bench, Callable[[], View]]:
-    """The bench, which now counts finished units, and what tells the view. Reads counters only: it may be asked from another thread."""
-    done, total = [0], min(options.limit or len(bench.chunks), len(bench.chunks))
+def watched(bench: Bench, options: Synthesize, out: Output, units: int) -> tuple[Bench, Callable[[], View]]:
+    """The bench, which now counts finished ones of the `units`, and what tells the view. Reads counters only: it may be asked from another thread."""
+    done, total, name = [0], min(options.limit or units, units), called(bench.recipe)
 
     def finish(unit: str) -> None:
         done[0] += 1
         bench.finish(unit)
 
     def view() -> View:
-        units = done[0]
         counts = {"kept": out.kept, "dropped": sum(tuple(out.dropped.values())), "failed": sum(tuple(out.failed.values()))}
         meter = getattr(bench.teacher, "meter", None)
         seen = meter.snapshot() if meter else None
         rates, facts, notice = calls(seen, budget_of(bench.teacher)) if seen else ({}, {}, "")
         steady = not (seen and seen.bursts)
         if options.target:
-            return View("synthesize", "examples", out.kept, options.target, {**counts, "chunks": units}, rates, facts, notice, steady)
-        return View("synthesize", "chunks", units, total, counts, rates, facts, notice, steady)
+            return View("synthesize", "examples", out.kept, options.target, {**counts, name: done[0]}, rates, facts, notice, steady)
+        return View("synthesize", name, done[0], total, counts, rates, facts, notice, steady)
 
     return bench._replace(finish=finish), view
 

@@ -20,12 +20,16 @@ IN_MEMORY = 512  # results that wait for their turn there; further ones go to a 
 
 
 class Made:
-    """What came of one unit: records, and what was left out. `drop` and `fail` are what a recipe is given to call."""
+    """What came of one unit: records, what was left out, and what is worth a note. `drop`, `fail` and `note` are what a recipe is given to call."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.dropped: list[tuple[str, Any]] = []
         self.failed: list[tuple[str, Any, str]] = []
+        self.noted: list[str] = []
+
+    def note(self, what: str) -> None:
+        self.noted.append(what)
 
     def drop(self, reason: str, what: Any) -> None:
         self.dropped.append((reason, what))
@@ -46,6 +50,7 @@ class _Stored(msgspec.Struct):
     records: list[msgspec.Raw]
     dropped: list[tuple[str, Any]]
     failed: list[tuple[str, Any, str]]
+    noted: list[str]
 
 
 class InOrder:
@@ -76,7 +81,7 @@ class InOrder:
         return self._read(place) if place else self._held.pop(number, None)
 
     def _spool(self, made: Made) -> _Place:
-        data = msgspec.json.encode({"records": made.records, "dropped": made.dropped, "failed": made.failed})
+        data = msgspec.json.encode({"records": made.records, "dropped": made.dropped, "failed": made.failed, "noted": made.noted})
         at = self._file.seek(0, 2)
         self._file.write(data)
         return _Place(at, len(data), type(made.records[0]) if made.records else None)
@@ -86,7 +91,7 @@ class InOrder:
         stored = msgspec.json.decode(self._file.read(place.length), type=_Stored)
         made = Made()
         made.records = [msgspec.json.decode(raw, type=place.kind or Record) for raw in stored.records]
-        made.dropped, made.failed = stored.dropped, stored.failed
+        made.dropped, made.failed, made.noted = stored.dropped, stored.failed, stored.noted
         return made
 
     def close(self) -> None:

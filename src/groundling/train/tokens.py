@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import Train
 from ..errors import ModelError
-from ..grounding import FORMATS
+from ..grounding import FORMATS, conversation
 from ..llm.local import accepts_documents, load_tokenizer
 from ..records import Example, Record
 from ..workspace import Output
@@ -39,7 +39,7 @@ def row_of(example: Example, fmt_name: str, tokenizer: Any, documents_role: bool
     which tokens are the answer's.
     """
     fmt = FORMATS[fmt_name]
-    messages = fmt.prompt(example.question, example.passages, documents_role)
+    messages = conversation(fmt, example, documents_role)
     ids: list[int] = []
     spans = []
     for turn in fmt.target(example):

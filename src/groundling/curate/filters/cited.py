@@ -1,4 +1,5 @@
 """Drops an example whose quotes are not verbatim in the passage they name, or whose oracle and support do not agree.
+For: always, and first: what comes after need not doubt a quote. No options.
 
 Also one whose quote or answer holds the marks that the raft format puts around them: what a model is taught would be read back as something else.
 """

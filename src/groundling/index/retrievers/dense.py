@@ -67,9 +67,18 @@ class Embedder:
 
     def passages(self, chunks: Sequence[Chunk]) -> tuple[numpy.ndarray, int]:
         """A row for each chunk, and how many chunks were longer than `limit`: of those, only the start counts."""
+        texts = [f"{self.options.passage_prefix}{c.title}\n{c.text}" if c.title else self.options.passage_prefix + c.text for c in chunks]
+        found, lengths = self._rows(texts)
+        return found, sum(n > self.limit for n in lengths)
+
+    def texts(self, texts: Sequence[str]) -> numpy.ndarray:
+        """A row for each of several texts that are compared with each other: the E5 family wants the query's prefix before all of them."""
+        return self._rows([self.options.query_prefix + text for text in texts])[0]
+
+    def _rows(self, texts: list[str]) -> tuple[numpy.ndarray, list[int]]:
+        """A row for each text, and how many tokens each has."""
         import numpy
 
-        texts = [f"{self.options.passage_prefix}{c.title}\n{c.text}" if c.title else self.options.passage_prefix + c.text for c in chunks]
         lengths = [len(ids) for ids in self._loaded[0](texts, verbose=False)["input_ids"]]
         found = None
         order = sorted(range(len(texts)), key=lambda n: (lengths[n], n))  # like lengths together: little padding
@@ -77,8 +86,8 @@ class Embedder:
             rows = self._vectors([texts[n] for n in order[at : at + BATCH]])
             found = numpy.zeros((len(texts), rows.shape[1]), "float32") if found is None else found
             found[order[at : at + BATCH]] = rows
-        assert found is not None, "the stage refuses an index of no chunks"
-        return found, sum(n > self.limit for n in lengths)
+        assert found is not None, "the stages ask for no empty list"
+        return found, lengths
 
     def query(self, text: str) -> numpy.ndarray:
         return self._vectors([self.options.query_prefix + text])[0]

@@ -12,9 +12,12 @@ from aiohttp import web
 
 from . import wire
 from .chance import Chance, share
-from .content import Call, name_of
+from .content import Call, characters, name_of
 from .script import Script
 from .stats import Stats
+
+ENDED = ("completed", "failed", "expired", "cancelled")
+CROWDED = "Enqueued token limit reached for fake in the fake organization. Please try again once some in_progress batches have been completed."
 
 
 class Line(msgspec.Struct):
@@ -41,6 +44,7 @@ class Job(msgspec.Struct):
     completed: int = 0
     failed: int = 0
     cancelled: bool = False
+    crowded: bool = False  # there was no room for it in the queue
 
 
 class Batches:
@@ -106,10 +110,21 @@ class Batches:
             return wire.error(400, f"A line of the file is no request: {error}.", "invalid_request_error")
         if len({line.custom_id for line in lines}) < len(lines) or not 0 < len(lines) <= self.play.max_lines:
             return wire.error(400, f"A file needs 1 to {self.play.max_lines} lines, each with a custom_id of its own.", "invalid_request_error")
-        number = len(self.jobs)
-        job = Job(f"batch_{number:04d}", number, asked["input_file_id"], time.monotonic(), lines, asked.get("metadata"))
+        number, crowded = len(self.jobs), self._crowded(lines)
+        if crowded and self.play.queue_full == "refused":
+            return wire.error(429, CROWDED, "token_limit_exceeded")
+        job = Job(f"batch_{number:04d}", number, asked["input_file_id"], time.monotonic(), lines, asked.get("metadata"), crowded=crowded)
         self.jobs[job.id] = job
         return wire.json(self._told(job))
+
+    def _crowded(self, lines: list[Line]) -> bool:
+        """Whether these are more than may be enqueued beside the open batches."""
+        if not self.play.queue_tokens:
+            return False
+        for job in self.jobs.values():
+            self._advance(job)
+        waiting = sum(_tokens(job.lines) for job in self.jobs.values() if job.status not in ENDED and not job.crowded)
+        return waiting + _tokens(lines) > self.play.queue_tokens
 
     def _list(self, request: web.BaseRequest) -> wire.Raw:
         """The newest first, `limit` of them after the one named `after`."""
@@ -125,7 +140,8 @@ class Batches:
     def _told(self, job: Job) -> dict[str, Any]:
         self._advance(job)
         done = job.completed or self._so_far(job)
-        broken = [{"code": "invalid_request", "message": "The script says that this batch fails.", "line": 1}] if job.status == "failed" else []
+        code, why = ("token_limit_exceeded", CROWDED) if job.crowded else ("invalid_request", "The script says that this batch fails.")
+        broken = [{"code": code, "message": why, "line": None}] if job.status == "failed" else []
         return {
             "id": job.id, "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": job.input, "completion_window": "24h",
             "status": job.status, "output_file_id": job.output, "error_file_id": job.errors, "metadata": job.metadata, "created_at": int(time.time()),
@@ -140,10 +156,12 @@ class Batches:
 
     def _advance(self, job: Job) -> None:
         """The state that a batch has come to by now."""
-        if job.status in ("completed", "failed", "expired", "cancelled"):
+        if job.status in ENDED:
             return
         gone = (time.monotonic() - job.made) / self.play.seconds if self.play.seconds else 1.0
-        if gone < 1 and not job.cancelled:
+        if job.crowded:
+            job.status = "validating" if gone < 0.1 else "failed"
+        elif gone < 1 and not job.cancelled:
             job.status = "validating" if gone < 0.1 else "in_progress" if gone < 0.9 else "finalizing"
         elif self.play.outcome == "failed":
             job.status = "failed"
@@ -181,6 +199,11 @@ class Batches:
         self.stats.served(name, at, str(status), "")
         response = {"status_code": status, "request_id": f"req-{name}", "body": body}
         return {"id": f"batch_req_{name}", "custom_id": line.custom_id, "response": response, "error": None}
+
+
+def _tokens(lines: list[Line]) -> int:
+    """Of their prompts, about."""
+    return sum(characters(line.body) for line in lines) // 4
 
 
 def _expired(line: Line) -> dict[str, Any]:

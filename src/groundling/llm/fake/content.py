@@ -90,6 +90,11 @@ def _flat(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
+def characters(call: Call) -> int:
+    """How long a prompt is."""
+    return sum(len(_flat(m.content)) for m in call.messages)
+
+
 def say(call: Call, name: str, seed: int, fault: str) -> Said:
     """The reply to a call, spoilt by a content fault where one is named."""
     texts = [_flat(m.content) for m in call.messages]

@@ -63,6 +63,8 @@ class BatchScript(Strict):
     expire_after: Rate = Field(1.0, description="share of the lines that are done when the batch expires; 1: it does not expire")
     expiries: int = Field(1, ge=0, description="how many batches expire so before one completes")
     outcome: Literal["completed", "failed", "cancelled"] = Field("completed", description="how batches end")
+    queue_tokens: int = Field(0, ge=0, description="tokens of prompts that may wait in open batches at once; 0: no limit")
+    queue_full: Literal["failed", "refused"] = Field("failed", description="a batch beyond that fails when it is validated, or its making gets 429")
     max_lines: int = Field(50_000, ge=1)
     max_bytes: int = Field(200 * 1024 * 1024, ge=1)
 

@@ -102,7 +102,7 @@ class Teacher:
             elif fault == "refused":
                 found = self._busy("too many requests")
             else:
-                body = self._fixed or self.reply(call, name)
+                body = self.reply(call, name)
                 found = await wire.faulty(fault, body, request, self.script.slow_seconds) if fault else wire.answer(body)
             status = found.data[9:12].decode() if found.data.startswith(b"HTTP") else "200" if fault in ("cut_body", "slow_body") else "0"
             return found
@@ -112,6 +112,8 @@ class Teacher:
 
     def reply(self, call: Call, name: str) -> bytes:
         """The body of a good answer."""
+        if self._fixed:
+            return self._fixed
         fault = self.chance.content(name)
         if fault:
             self.stats.faults[fault] += 1

@@ -1,25 +1,28 @@
 """Retrieval-augmented fine-tuning: questions about a chunk, to be answered with a verbatim quote from among look-alike passages.
 
-Source: RAFT (arXiv 2403.10131). Makes: question, one oracle and `distractors` other passages, answer with quote; where the oracle is
-absent, an answer from memory (as in the paper) or an abstention. Costs: one call for the questions of a chunk and one for each answer.
-Use when: the model will be given retrieved passages.
+Source: RAFT (arXiv 2403.10131), and Meta's RAFT chatbot. Makes: questions with the passage that answers each among look-alikes, the answer with
+its quote; abstentions where the passage is left out. Costs: a call for a chunk's questions and one for each answer, one more where a quote is not
+verbatim. Use when: the model will be given retrieved passages, to quote from or to refuse.
 
-What the published code gets wrong and this does not: distractors are retrieved, not only random; none of them holds the answer or repeats
-the oracle; the oracle's place is the place it really has; each question has its own draw; every quote is checked.
+What the published code gets wrong and this does not (docs/recipes/raft.md lists all): questions are cut after their last letter, quotes are not
+checked, distractors may repeat the oracle, each other or the answer, a refusal keeps the gold passage in its record, and too few chunks crash it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from ...grounding import ABSTAIN, language
+from ...grounding import ABSTAIN, is_refusal, language
 from ...llm.base import Request
 from ...llm.structured import Failed, Text, structured, structured_all
 from ...records import Chunk, Example, Passage, Quote
 from .. import Bench, RecipeOptions, example_id
+from ..quoting import again, fault_of, verbatim
+from ..shelf import Told, hits
 
 QUESTIONS = (
     "Write {count} questions that a user of a search engine would ask and that the passage answers. Do not mention the passage. Each must be "
@@ -30,19 +33,47 @@ ANSWER = (
     'Reply with JSON: {{"quote": "…", "answer": "…"}}; both empty if the passage does not answer it.\n\n'
     "Title: {title}\n\n{passage}\n\nQuestion: {question}"
 )
+REASONED = (
+    "Answer the question from the passage. Copy, word for word, the one to three sentences or table rows that hold the answer; then reason, in at "
+    "most three sentences of your own, from them to the answer; then answer in at most 60 words. "
+    'Reply with JSON: {{"quotes": ["…"], "reasoning": "…", "answer": "…"}}; all empty if the passage does not answer it.\n\n'
+    "Title: {title}\n\n{passage}\n\nQuestion: {question}"
+)
+FEWER = "fewer distractors than asked for"
 
-
-# Written without spaces: compared by pairs of characters. Kana that only inflect are left out.
-_CJK = re.compile(r"[\u30a0-\u30ff\u4e00-\u9fff]")
+# A question that only makes sense beside the passage it was written from.
+_POINTS_AT_IT = re.compile(
+    r"\b(?:according to|based on|in|from|by|does|of) (?:the|this) "
+    r"(?:given |above |provided |following )?(?:(?:passage|excerpt|paragraph)\b|"
+    r"(?:text|context)(?=\s*(?:[,.?!]|$)|\s+(?:say|state|mention|describe|give|define|tell|explain|list)s?\b))",  # not: the text editor
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"\s*(\d{1,2})[.)]\s+")
 
 
 class Options(RecipeOptions):
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # The paper: P = 80 %, 4 distractors, the rest answered from memory. Questions a chunk as in the authors' code.
+        "raft-paper": {
+            "questions": 5, "distractors": 4, "vary": False, "oracle_probability": 0.8, "absent": "memory", "refusal_probability": 0.0,
+            "reasoning": True,
+        },
+        # Meta's recipe: the right passage is always there, and 5 % of the questions are asked once more without it, to be refused.
+        "raft-chatbot": {
+            "questions": 4, "distractors": 4, "vary": False, "oracle_probability": 1.0, "absent": "abstain", "refusal_probability": 0.05,
+            "reasoning": True,
+        },
+    }  # fmt: skip
+    preset: str = ""  # raft-paper or raft-chatbot: their values where none is given here
     questions: int = Field(3, ge=1)  # asked of each chunk
     distractors: int = Field(4, ge=0)  # passages that look right and are not
     hard: float = Field(0.75, ge=0, le=1)  # share of the distractors that are retrieved; the rest are drawn at random
+    near_duplicate: float = Field(0.8, gt=0, le=1)  # passages that share so much (Jaccard, runs of three words) never stand side by side
     oracle_probability: float = Field(0.8, ge=0, le=1)  # how often the right passage is present
     absent: Literal["abstain", "memory"] = "abstain"  # what is taught where it is not
+    refusal_probability: float = Field(0.0, ge=0, le=1)  # how often a question is asked once more without the right passage, to be refused
     vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
+    reasoning: bool = False  # the answer comes with quotes and a few sentences from them to it (chain of thought)
 
 
 class Questions(BaseModel):
@@ -54,21 +85,37 @@ class Answer(BaseModel):
     quote: Text
     answer: Text
 
+    def parts(self) -> tuple[tuple[str, ...], str, str]:
+        return (self.quote,) if self.quote else (), "", self.answer
+
+
+class Reasoned(BaseModel):
+    quotes: list[Text]
+    reasoning: Text
+    answer: Text
+
+    def parts(self) -> tuple[tuple[str, ...], str, str]:
+        return tuple(q for q in self.quotes if q), self.reasoning, self.answer
+
+
+def needs(options: Options) -> str:
+    """What a language model is needed for, with these options; empty where the rules of `template` will do."""
+    if not options.reasoning:
+        return ""
+    chosen = f", which the preset {options.preset} chose" if options.preset else ""
+    return f" to write reasoning (synthesize.options.reasoning=true{chosen}; with false the rules can do it)"
+
+
+NEEDS_MODEL = needs
+
 
 async def make(unit: Chunk, bench: Bench, options: Options) -> list[Example]:
     """Examples from one chunk: questions, their answers checked against it, and the passages around."""
     questions = await _questions(unit, bench, options.questions)
-    requests = [_answer_request(unit, q) for q in questions]
-    found = []
-    for n, (question, said) in enumerate(zip(questions, await structured_all(bench.teacher, requests, Answer), strict=True)):
-        if isinstance(said, Failed):
-            bench.fail(f"no answer: {said.reason}", {"unit": unit.id, "question": question}, said.told)
-        elif not said.answer:
-            bench.drop("the teacher found no answer", question)
-        elif said.quote not in unit.text or not said.quote:
-            bench.drop("quote not verbatim in the passage", {"question": question, "quote": said.quote})
-        else:
-            found.append(_assemble(unit, bench, options, n, (question, said.quote, said.answer)))
+    found: list[Example] = []
+    for n, answer in enumerate(await _answers(unit, bench, options, questions)):
+        if answer is not None:
+            found += _examples(unit, bench, options, n, *answer)
     return found
 
 
@@ -81,74 +128,124 @@ async def _questions(unit: Chunk, bench: Bench, count: int) -> list[str]:
         return []
     for odd in (q for q in said.questions if not isinstance(q, str)):
         bench.drop("a question that is no text", odd)
-    questions = list(dict.fromkeys(q.strip() for q in said.questions if isinstance(q, str) and q.strip()))[:count]
+    written = _unnumbered([q.strip() for q in said.questions if isinstance(q, str) and q.strip()])
+    questions = [q for q in dict.fromkeys(written) if not _POINTS_AT_IT.search(q)]
+    for odd in (q for q in dict.fromkeys(written) if _POINTS_AT_IT.search(q)):
+        bench.drop("the question points at the passage", odd)
     if not questions:
         bench.drop("no question for this chunk", unit.id)
+    return questions[:count]
+
+
+def _unnumbered(questions: list[str]) -> list[str]:
+    """Without the numbers of a list, where every question has its own ("1. …", "2. …"); a question's other numbers are its own."""
+    found = [_NUMBERED.match(q) for q in questions]
+    if len(questions) > 1 and all(m and int(m[1]) == n for n, m in enumerate(found, 1)):
+        return [q[m.end() :] for q, m in zip(questions, found, strict=True) if m]
     return questions
 
 
-def _answer_request(unit: Chunk, question: str) -> Request:
+def _request(unit: Chunk, question: str, reasoning: bool) -> Request:
     inputs = {"passage": unit.text, "title": unit.title, "question": question}
-    return Request(messages=[{"role": "user", "content": ANSWER.format(**inputs)}], max_tokens=500, task="answer", inputs=inputs)
+    prompt, task = (REASONED, "reasoned answer") if reasoning else (ANSWER, "answer")
+    return Request(messages=[{"role": "user", "content": prompt.format(**inputs)}], max_tokens=500, task=task, inputs=inputs)
 
 
-def _assemble(unit: Chunk, bench: Bench, options: Options, n: int, told: tuple[str, str, str]) -> Example:
-    question, quote, answer = told
-    r = bench.rng(unit.id, f"{n}:{question}")
+async def _answers(unit: Chunk, bench: Bench, options: Options, questions: Sequence[str]) -> list[tuple[Told, str] | None]:
+    """For each question what answers it, with its reasoning; None where nothing could be used. Faults are named to the teacher, once, together."""
+    shape = Reasoned if options.reasoning else Answer
+    requests = [_request(unit, question, options.reasoning) for question in questions]
+    said = await structured_all(bench.teacher, requests, shape)
+    faults = {n: fault for n, s in enumerate(said) if (fault := _fault(unit, s, options.reasoning))}
+    if faults:
+        repeats = [again(requests[n], said[n].model_dump_json(), words) for n, (_, words) in faults.items()]
+        for n, second in zip(faults, await structured_all(bench.teacher, repeats, shape), strict=True):
+            said[n] = second
+    return [_checked(unit, bench, options, question, s) for question, s in zip(questions, said, strict=True)]
+
+
+def _fault(unit: Chunk, said: Answer | Reasoned | Failed, reasoning: bool) -> tuple[str, str] | None:
+    """What is wrong with an answer, as a reason and a sentence; None for a good one, for none, and for a reply that could not be read."""
+    if isinstance(said, Failed):
+        return None
+    quotes, reason, answer = said.parts()
+    if not answer or is_refusal(answer):
+        return None
+    fault = fault_of(quotes, unit.text, reason, answer)
+    if not fault[0] and reasoning and not reason:
+        fault = "no reasoning", "the reasoning is empty"
+    return fault if fault[0] else None
+
+
+def _checked(unit: Chunk, bench: Bench, options: Options, question: str, said: Answer | Reasoned | Failed) -> tuple[Told, str] | None:
+    if isinstance(said, Failed):
+        bench.fail(f"no answer: {said.reason}", {"unit": unit.id, "question": question}, said.told)
+        return None
+    quotes, reason, answer = said.parts()
+    if not answer or is_refusal(answer):
+        bench.drop("the teacher found no answer", question)
+    elif fault := _fault(unit, said, options.reasoning):
+        bench.drop(fault[0], {"unit": unit.id, "question": question, **said.model_dump()})
+    else:
+        exact = dict.fromkeys(filter(None, (verbatim(q, unit.text) for q in quotes)))
+        return Told(question, tuple(exact), answer), reason
+    return None
+
+
+def _examples(unit: Chunk, bench: Bench, options: Options, n: int, told: Told, reasoning: str) -> list[Example]:
+    """The example of one answered question and, with the refusal probability, the same question without its answer."""
+    r = bench.rng(unit.id, f"{n}:{told.question}")
     present = r.random() < options.oracle_probability
+    support: Literal["cited", "memory", "abstain"] = "cited" if present else options.absent
+    made = [_example(unit, bench, options, (str(n), support), told, reasoning)]
+    if support != "abstain" and bench.rng(unit.id, f"refusal:{n}:{told.question}").random() < options.refusal_probability:
+        made.append(_example(unit, bench, options, (f"{n}:refusal", "abstain"), told, ""))
+    return [example for example in made if example is not None]
+
+
+def _example(
+    unit: Chunk, bench: Bench, options: Options, draw: tuple[str, Literal["cited", "memory", "abstain"]], told: Told, reasoning: str
+) -> Example | None:
+    """One draw. An absent oracle leaves its place to one more distractor: the number of passages must not tell whether it is there."""
+    name, support = draw
+    r = bench.rng(unit.id, f"passages:{name}:{told.question}")
     count = r.randint(0, options.distractors) if options.vary else options.distractors
-    if not present:
-        count = max(1, count)
-    passages = _distractors(unit, bench, options, count, (question, quote, answer))
+    shown = _distractors(unit, bench, options, told, count + (support != "cited"), r)
+    if not shown and support != "cited":
+        bench.drop("no passage to show in place of the right one", {"unit": unit.id, "question": told.question})
+        return None
     oracle = None
-    if present:
-        oracle = r.randint(0, len(passages))
-        passages.insert(oracle, unit)
-    support = "cited" if present else options.absent
+    if support == "cited":
+        oracle = r.randint(0, len(shown))
+        shown.insert(oracle, unit)
     return Example(
-        id=example_id(bench.recipe, unit.id, question, n), recipe=bench.recipe, unit=unit.id, document=unit.document, question=question,
-        passages=[Passage(id=c.id, title=c.title, text=c.text) for c in passages], oracle=oracle, support=support,
-        quotes=[Quote(text=quote, passage=oracle)] if oracle is not None else [],
-        answer=ABSTAIN[language(question)] if support == "abstain" else answer, split=bench.split_of(unit.document),
+        id=example_id(bench.recipe, unit.id, told.question, name), recipe=bench.recipe, unit=unit.id, document=unit.document,
+        question=told.question, passages=[Passage(id=c.id, title=c.title, text=c.text) for c in shown], oracle=oracle, support=support,
+        quotes=[Quote(text=q, passage=oracle) for q in told.quotes] if oracle is not None else [],
+        reasoning=reasoning if oracle is not None else "",  # it speaks of the quotes
+        answer=ABSTAIN[language(told.question)] if support == "abstain" else told.answer, split=bench.split_of(unit.document),
     )  # fmt: skip
 
 
-def holds(text: str, quote: str, answer: str, question: str) -> bool:
-    """Whether a passage could itself answer: it has the quote, or the answer together with most of the question's words."""
-    if quote in text:
-        return True
-    if _CJK.search(answer):
-        there, run = answer in text, "".join(_CJK.findall(question))
-        words = {run[n : n + 2] for n in range(len(run) - 1)}
-    else:
-        there = bool(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE))
-        words = set(re.findall(r"\w{4,}", question.lower()))
-    return there and (not words or sum(w in text.lower() for w in words) >= 0.4 * len(words))
+def _distractors(unit: Chunk, bench: Bench, options: Options, told: Told, count: int, r: Any) -> list[Chunk]:
+    """Passages that look right: retrieved by the question first, then drawn from all chunks of the same side of the split."""
+    beside = bench.shelf.beside(unit, told, options.near_duplicate)
+    retrieved = sum(r.random() < options.hard for _ in range(count))
+    if retrieved:
+        beside.take(hits(bench.search(told.question, count * 5 + 10)), retrieved)
+    beside.take(bench.shelf.drawn(r, unit), count)
+    if len(beside.chunks) < count:
+        bench.note(FEWER)
+    r.shuffle(beside.chunks)
+    return beside.chunks
 
 
-def _distractors(unit: Chunk, bench: Bench, options: Options, count: int, told: tuple[str, str, str]) -> list[Chunk]:
-    """Passages that look right: retrieved by the question first, then drawn from all chunks. None overlaps the oracle or holds the answer.
-
-    They come from the oracle's side of the split: a held-out document is not shown in training, not even as a distractor.
-    """
-    question, quote, answer = told
-    r = bench.rng(unit.id, f"distractors:{question}")
-    wanted = sum(r.random() < options.hard for _ in range(count))
-    allowed: list[Chunk] = []
-    side = bench.split_of(unit.document)
-
-    def take(candidates: list[Chunk], limit: int) -> None:
-        for c in candidates:
-            if len(allowed) >= limit:
-                return
-            overlaps = c.document == unit.document and c.start < unit.end and unit.start < c.end
-            if bench.split_of(c.document) != side or overlaps:
-                continue
-            if c.text not in {a.text for a in allowed} | {unit.text} and not holds(c.text, quote, answer, question):
-                allowed.append(c)
-
-    if wanted:
-        take([h.chunk for h in bench.search(question, count * 5 + 10)], wanted)
-    take(r.sample(bench.chunks, min(len(bench.chunks), count * 10 + 20)), count)
-    r.shuffle(allowed)
-    return allowed
+def advice(options: Options, noted: Mapping[str, int], rows: int) -> list[str]:
+    """What the reader of a result should change, as sentences."""
+    count = noted.get(FEWER, 0)
+    if not count:
+        return []
+    return [
+        f"{count} of {rows} examples could not be given as many distractors as were drawn (up to {options.distractors}): too few other chunks "
+        "fit beside theirs, on their side of the split. Lower synthesize.options.distractors, lower chunk.size to have more, or add documents."
+    ]

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from groundling.evaluate import stats
+from groundling import stats
 
 
 def test_wilson_agrees_with_the_published_intervals():

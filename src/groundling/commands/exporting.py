@@ -1,0 +1,99 @@
+"""A run's curated examples (or what was imported) as a data set for other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .. import registry
+from ..errors import InputError
+from ..export import Counts, Order, Told, Training, write
+from ..records import Document, Example, Pair
+from ..runs import Run, Say, open_run
+from ..workspace import read_lines
+from .importing import RECORD as IMPORTED
+
+
+class Wanted(NamedTuple):
+    """What the command line asks for."""
+
+    target: str
+    out: Path
+    format: str = ""
+    split: str = ""
+    licence: str = ""
+
+
+def export(path: Path, wanted: Wanted, say: Say, as_json: bool = False) -> None:
+    """Write the data set and say what is in it. Raises InputError where there are no records."""
+    if (path / IMPORTED).is_file():
+        record = _of_import(path, wanted)
+    else:
+        record = _of_run(open_run(path, None, [], lambda text: None), wanted)
+    if as_json:
+        say(json.dumps(record, ensure_ascii=False, indent=1))
+        return
+    rows = ", ".join(f"{split} {n}" for split, n in record["rows"].items())
+    left = "".join(f"; {n} of {split} left out" for split, n in record["other_split"].items())
+    left += f"; {record['unheld']} dialogues left out" if record["unheld"] else ""
+    say(f"{wanted.out}: {rows} rows as {wanted.target} in the format {record['format']}{left}\n  {', '.join(record['files'])}")
+
+
+def _of_run(run: Run, wanted: Wanted) -> dict[str, Any]:
+    if run.space.record("curate") is None:
+        raise InputError(f"{run.space.root} holds no curated examples yet. Run `groundling run … --to curate` on its project first.")
+    data = run.space.data("curate")
+    order = Order(
+        wanted.target, wanted.out, wanted.format or _own_format(run, wanted.target), run.project.name, kind_of(data), wanted.split,
+        wanted.licence, _training(run, wanted.target), run.split_of,
+    )  # fmt: skip
+    return write(order, read_lines(data, order.kind), lambda counts: _told(run, counts))
+
+
+def _own_format(run: Run, target: str) -> str:
+    """The format that the run's model is taught; the published RAFT record has its own."""
+    return "raft" if target == "raft" else run.config.train.format
+
+
+def _training(run: Run, target: str) -> Training | None:
+    """What a trainer's config takes over, for the targets that write one; the others need no base model."""
+    if not hasattr(registry.load("export", target.replace("-", "_")), "further"):
+        return None
+    t = run.config.train
+    return Training(run.base(), t.rank, t.alpha, t.dropout, t.epochs, t.batch, t.rate, t.max_length)
+
+
+def _of_import(path: Path, wanted: Wanted) -> dict[str, Any]:
+    record = json.loads((path / IMPORTED).read_bytes())
+    data = path / "data.jsonl"
+    order = Order(wanted.target, wanted.out, wanted.format or "raft", path.resolve().name, kind_of(data), wanted.split, wanted.licence)
+    return write(order, read_lines(data, order.kind), lambda counts: Told({}, {"import": record}))
+
+
+def kind_of(data: Path) -> type[Example] | type[Pair]:
+    """What a file of records holds, told by its first line. Raises InputError where it holds none."""
+    with data.open("rb") as handle:
+        first = next((line for line in handle if line.strip()), b"")
+    if not first:
+        raise InputError(f"There is nothing to export: {data} is empty.")
+    return Pair if "rejected" in msgspec.json.decode(first) else Example
+
+
+def _told(run: Run, counts: Counts) -> Told:
+    """The documents that have rows, by path and title, and the records of the stages. Their texts are not kept."""
+    wanted = set().union(*counts.documents.values())
+    stages = {name: record for name in ("ingest", "chunk", "index", "synthesize", "curate") if (record := run.space.record(name))}
+    name = run.config.synthesize.teacher
+    endpoint = run.config.models.get(name)
+    return Told(_sources(run, wanted), stages, f"{name} ({endpoint.model})" if endpoint else name, run.config.seed)
+
+
+def _sources(run: Run, wanted: set[str]) -> dict[str, str]:
+    if not run.space.data("ingest").is_file():
+        return {}
+    documents: Iterable[Document] = run.space.read("ingest", Document)
+    return {d.id: f"{d.path}: {d.title}" if d.title and d.title != d.path else d.path for d in documents if d.id in wanted}

@@ -1,0 +1,54 @@
+"""A finished stage's record, told in a few lines: what is printed when it ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def summary(name: str, record: dict[str, Any]) -> str:
+    """`chunk: 212 in = 210 kept + 2 dropped (shorter than minimum 2) + 0 failed, 0.2 s`."""
+    if name == "index":
+        cut = record["notes"].get("cut")
+        return f"index: {record['notes']['chunks']} chunks, {record['seconds']} s" + (f"\n  {cut['why']}" if cut else "")
+    counts = record["counts"]
+    dropped, failed = counts["dropped"], counts["failed"]
+
+    def reasons(found: dict[str, int]) -> str:
+        return f"{sum(found.values())}" + (f" ({', '.join(f'{r} {n}' for r, n in found.items())})" if found else "")
+
+    text = f"{name}: {counts['in']} in = {counts['kept']} kept + {reasons(dropped)} dropped + {reasons(failed)} failed, {record['seconds']} s"
+    notes = record["notes"]
+    if units := notes.get("units", {}):
+        text += f"\n  from {units['used']} of {units['of']} {notes.get('units_called', 'chunks')}" if units["used"] < units["of"] else ""
+        text += f" (synthesize.limit {units['limit']})" if units["used"] == units.get("limit") else ""
+    if target := notes.get("target"):
+        text += f"\n  target of {target['rows']} examples " + (
+            "reached" if target["reached"] else f"NOT reached: no further {notes.get('units_called', 'chunks')} to draw"
+        )
+    if "realised" in notes:
+        text += "\n  realised: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["realised"].items())
+    if preset := notes.get("preset"):
+        text += _preset(preset)
+    text += "".join(f"\n  {sentence}" for sentence in notes.get("advice", []))
+    if "kinds" in notes:
+        text += "\n  kinds: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["kinds"].items())
+    if name == "train" and notes.get("log"):
+        text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
+    return text
+
+
+def _preset(told: dict[str, Any]) -> str:
+    """What a preset chose and what of it was set by hand instead."""
+    chose, by_hand = (", ".join(f"{k} {json.dumps(v)}" for k, v in told[part].items()) for part in ("chose", "by_hand"))
+    return f"\n  preset {told['name']}: {chose or 'nothing'}" + (f"; set by hand: {by_hand}" if by_hand else "")
+
+
+def nothing_made(recipe: str, teacher: str, counts: dict[str, Any]) -> str:
+    """Why not one example came, and what to change, as sentences."""
+    why = ", ".join(f"{n} × {reason}" for reason, n in {**counts["dropped"], **counts["failed"]}.items()) or "there was nothing to ask about"
+    other = "a language model" if teacher == "template" else "another model"
+    return (
+        f'The recipe {recipe} made no example at all with the teacher "{teacher}": {why}. `groundling preview {recipe}` shows why; set '
+        f"synthesize.teacher to {other}, or give documents that state facts. Replies that were paid for are kept."
+    )
