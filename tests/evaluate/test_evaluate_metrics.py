@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from evaluate_world import REFUSAL, answer, case
 
-from groundling import registry
+from groundling import registry, stats
 from groundling.config import Evaluate
-from groundling.evaluate import metrics, scoring, stats
+from groundling.evaluate import metrics, scoring
 from groundling.evaluate.scoring import Replied
 
 UNANSWERABLE = case(answerable=False, relevant=[])

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from .. import stats
 from ..answer import Answerer
 from ..config import Evaluate
 from ..grounding import Format
@@ -17,7 +18,7 @@ from ..llm.base import Model
 from ..records import Example, Question, Score
 from ..seeds import seed_of
 from ..workspace import Output, write_json
-from . import cases, prompts, scoring, stats
+from . import cases, prompts, scoring
 from .cases import Books, Case
 from .scoring import Metric, Replied
 
