@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 # that means nearly the same (NEAR), or nothing, which is the first token; the end of a sentence sees those of its words that were asked for, and
 # itself (GATHER), so that what it sees of itself tells how few they are. Later questions: their words find themselves in the sentence that
 # answers (MATCH, NEAR); the place where the answer is chosen sees the question's telling words (RECALL). Then it sees the sentence (CHOOSE). A
-# sentence's words see its first one, where a quote begins (ORIGIN); for copying, each word sees the one before it, and a quote's word the one
-# that follows it in the passage, and an answer's the one in the quote (PREVIOUS, COPY).
-MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR = range(9)
+# sentence's words see its first one, where a quote begins (ORIGIN); for copying, each word sees the two before it, and a quote's word the one
+# that follows it in the passage, and an answer's the one in the quote (PREVIOUS, SECOND, COPY): digits and small words
+# stand everywhere, and two tokens tell where one does not.
+MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR, SECOND = range(10)
 _COMMON = 3  # a token that stands more often in the passages tells nothing
 _ALIKE, _UNLIKE = 0.5, 0.3  # cosines of word vectors: from here on a word means nearly the same, up to here it does not
 _SHOWN = 6  # of the words that were not asked for, every sixth is shown
@@ -71,7 +72,9 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
         found += [Aim(CHOOSE, at - 1, *span), Aim(CHOOSE, first - 1, *span)]
         shared = [n for n in range(span[0] + 1, span[1]) if text[n] in text[: span[0]] or n == span[1] - 1]
         found += [Aim(ORIGIN, n, span[0], span[0] + 1) for n in shared]
-        found += [Aim(PREVIOUS, n, n - 1, n) for n in range(span[0] + 1, span[1])]
+        for copied in (range(*span), range(first, close)):
+            found += [Aim(PREVIOUS, n, n - 1, n) for n in copied[1:]]
+            found += [Aim(SECOND, n, n - 2, n - 1) for n in copied[2:]]
         found += [Aim(COPY, first + n, span[0] + n + 1, span[0] + n + 2) for n in range(close - first - 1)]
         found += _answered(ids, text, range(first, close), answer, marks)
         asked = text.rfind(chr(marks.question), 0, at)
