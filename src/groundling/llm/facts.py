@@ -110,8 +110,18 @@ def _lower(text: str) -> str:
 
 def _keywords(text: str, r) -> str:
     words = [w for w in re.findall(r"[\w'-]+", text) if w.lower() not in _STOP]
-    keep = [w for w in words if r.random() < 0.75] or words
-    return " ".join(keep[:10])
+    share = r.choice((0.4, 0.6, 0.8))
+    keep = [w for w in words if r.random() < share] or words
+    return " ".join((keep if len(keep) > 1 else words)[:10])
+
+
+# People wrap what they ask in words that stand in no document. Without them a student learns that every word of a question must be found.
+_WRAPPED = (
+    "Quick question: {}", "A customer would like to know: {}", "I could not find it myself. {}", "Please look this up for me: {}",
+    "My colleague and I disagree here. {}", "For the meeting tomorrow: {}", "Somebody just called about it. {}", "Before I reply to them: {}",
+    "I am new and have no idea. {}", "Can you help? {}", "Just to be sure – {}", "We were wondering: {}",
+)  # fmt: skip
+_WRAP = 0.4
 
 
 def _front(kind: _Kind, span: str, pre: str, post: str) -> str | None:
@@ -142,16 +152,17 @@ def _question(kind: _Kind, span: str, pre: str, post: str, title: str, r) -> str
     post = re.split(r"[;:(]|, (?:and|but|which|who|while|so)\b|\. ", post.rstrip(".!"))[0]
     style = r.random()
     fronted = _front(kind, span, pre, post)
-    if fronted and style < 0.85:
-        text = fronted
-    elif style < 0.25:
+    if style < 0.25:
         text = f"{kind.front}: {_keywords(pre + ' ' + post, r)}"
+    elif fronted and style < 0.9:
+        text = fronted
     elif style < 0.4 and title:
         text = f"In {title.split(' > ')[0]}: {_lower(pre.strip() or post.strip())} {kind.inside if pre.strip() else ''} {post.strip() if pre.strip() else ''}"
     else:
         text = f"{pre.rstrip()} {kind.inside}{'' if post[:1] in ',.;:)' else ' '}{post.lstrip()}"
     text = re.sub(r"[*_`#|\"]", "", re.sub(r"\s+", " ", text)).strip(" .,;:-")
-    return f"{text[:1].upper()}{text[1:]}?"
+    question = f"{text[:1].upper()}{text[1:]}?"
+    return r.choice(_WRAPPED).format(question) if r.random() < _WRAP else question
 
 
 def _latin(sentence: str, title: str) -> Iterator[Fact]:
