@@ -70,4 +70,5 @@ def run(service: Service) -> None:
         try:
             uvicorn.Server(settings).run(sockets=[bound])
         except KeyboardInterrupt:
-            print("\nStopped.")
+            pass  # not always: now and then the loop has swallowed it
+        print("\nStopped.")
