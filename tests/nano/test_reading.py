@@ -82,3 +82,13 @@ def test_making_without_wordnet_says_what_to_install(monkeypatch, tmp_path) -> N
     lexicon.lexicon.cache_clear()
     with pytest.raises(InputError, match="apt-get install wordnet-base"):
         lexicon.lexicon()
+
+
+def test_a_short_exercise_is_a_few_sentences_and_mostly_answered() -> None:
+    found = [e for n in range(300) for e in reading.short(rng(8, n), 2)]
+    absent = sum(not e.quotes for e in found)
+    assert len(found) > 350 and 0.08 < absent / len(found) < 0.3
+    for e in found:
+        assert len(e.passages) == 1
+        assert all(q.text in e.passages[0].text and e.answer in q.text for q in e.quotes)
+    assert sum(len(e.passages[0].text) for e in found) / len(found) < 400

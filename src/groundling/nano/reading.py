@@ -105,6 +105,34 @@ def sentences(r: random.Random, count: int, split: str = "train") -> list[str]:
     return r.sample(lines, min(count, len(lines)))
 
 
+def short(r: random.Random, questions: int, split: str = "train") -> list[Example]:
+    """Up to `questions` examples on one to three neighbouring sentences: what is to be learnt there is which words of a sentence answer.
+
+    A question of a whole context costs four times as many tokens, and teaches the choice of the sentence much and the choice of the words little.
+    """
+    article = r.choice(articles(split))
+    start = r.randrange(len(article.sentences))
+    fill = Filler(article, r)
+    lines = {n: fill(article.sentences[n]) for n in range(start, min(start + r.choice((1, 1, 2, 3)), len(article.sentences)))}
+    shown = [Passage(id="0", title=fill(article.title) if r.random() < 0.5 else "", text=_joined(list(lines.values()), r))]
+    here = [a for a in article.asks if a.sentence in lines]
+    away = [a for a in article.asks if a.sentence not in lines and (a.sentence is None or fill(a.answer) not in shown[0].text)]
+    found: list[Example] = []
+    for pool in ((away if r.random() < _ABSENT else here) for _ in range(questions)):
+        if not pool:
+            continue
+        one = pool.pop(r.randrange(len(pool)))
+        question, answer = fill(r.choice(one.ways)), fill(one.answer)
+        line = lines.get(one.sentence) if one.sentence is not None else None
+        if line is None:
+            found.append(example(question, shown, None, "", "en"))
+            continue
+        answer = answer if answer in line else answer[:1].lower() + answer[1:]
+        if answer in line and shown[0].text.count(line) == 1:
+            found.append(example(question, shown, Quote(text=line, passage=0), answer, "en"))
+    return found
+
+
 def ask(r: random.Random, passages: int, questions: int, split: str = "train") -> list[Example]:
     """Up to `questions` examples on one context of written passages; fewer where a question would not be clear."""
     context = _context(r, passages, split)

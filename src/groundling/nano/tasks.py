@@ -113,13 +113,14 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
         return _words(r, count)
     if kind < facts:
         return conversation(from_world(r, count, questions=questions))
-    return conversation(reading.ask(r, count, questions)) or draw(r, longest, stage)
+    found = reading.ask(r, count, questions) if r.random() < 0.5 else reading.short(r, min(questions, 3))
+    return conversation(found) or draw(r, longest, stage)
 
 
 # The whole mixture: the share of each kind of conversation.
 _SHARES = {
-    "written": 0.36, "world": 0.22, "words": 0.14, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03, "labels": 0.02,
-    "bare": 0.01,
+    "written": 0.26, "short": 0.2, "world": 0.16, "words": 0.1, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03,
+    "labels": 0.02, "bare": 0.01,
 }  # fmt: skip
 
 
@@ -150,6 +151,8 @@ def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, f
     found: list[Example] = []
     if kind == "written":
         found = reading.ask(r, count, questions)
+    elif kind == "short":
+        found = reading.short(r, min(questions, 3))
     elif kind == "text":
         found = from_text(r, min(count, 4), questions)
     elif kind == "two-turn":
