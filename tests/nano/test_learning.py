@@ -53,6 +53,19 @@ def test_an_aim_is_the_quoted_sentence_in_its_passage(loaded, marks) -> None:
     assert seen > 100
 
 
+def test_what_is_copied_is_to_see_the_token_that_comes_next_and_the_two_before(loaded, marks) -> None:
+    answers = 0
+    for n in range(20):
+        ids, answer = tokenizer.encode(loaded, tasks.conversation(tasks.from_world(rng(3, n), 2)))
+        found = aim.aims(ids, answer, marks)
+        copied = [a for a in found if a.kind == aim.COPY]
+        assert all(ids[a.at + 1] == ids[a.start] and answer[a.at] and a.end == a.start + 1 for a in copied)
+        answers += sum(marks.answer in ids[: a.at + 1] and answer[a.start] for a in copied)  # an answer's token, where it stands in the quote
+        assert {a.at - a.start for a in found if a.kind == aim.PREVIOUS} <= {1} and {a.at - a.start for a in found if a.kind == aim.SECOND} <= {2}
+        assert bool(copied) == any(a.kind == aim.SECOND for a in found)
+    assert answers > 20
+
+
 def test_an_abstention_aims_at_the_first_token_and_other_formats_have_no_aims(loaded, marks) -> None:
     from groundling.nano.examples import example
     from groundling.records import Passage, Quote
