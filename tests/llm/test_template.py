@@ -114,8 +114,18 @@ def test_the_teacher_answers_its_own_questions_verbatim() -> None:
 
 def test_questions_are_spread_over_sentences_before_one_is_asked_twice() -> None:
     questions = ask("questions", passage=TEXT, title="", count=7)["questions"]
-    quotes = {f.question: f.quote for f in facts(TEXT)}
+    quotes = {f.asked: f.quote for f in facts(TEXT)}
     assert len({quotes[q] for q in questions}) == 7
+
+
+def test_some_questions_stand_in_words_that_no_document_has() -> None:
+    known = [
+        f for n in range(60) for f in facts(f"The Katla {n} weighs {n + 3} kg with its lid. Repairs take {n + 2} days in the workshop of Turku.")
+    ]
+    wrapped = [f for f in known if f.asked != f.question]
+    assert 0.25 < len(wrapped) / len(known) < 0.55
+    assert all(f.question in f.asked for f in known)
+    assert len({f.way for f in wrapped}) > 5
 
 
 def test_a_strange_question_or_a_text_without_facts_gets_nothing() -> None:

@@ -14,11 +14,17 @@ from ..seeds import rng
 
 
 class Fact(NamedTuple):
-    """`quote` stands verbatim in the text, `answer` verbatim in the quote."""
+    """`quote` stands verbatim in the text, `answer` verbatim in the quote. `way` is how a person would put the question, around it."""
 
     question: str
     answer: str
     quote: str
+    way: str = "{}"
+
+    @property
+    def asked(self) -> str:
+        """The question as a person would put it."""
+        return self.way.format(self.question)
 
 
 class _Kind(NamedTuple):
@@ -161,8 +167,11 @@ def _question(kind: _Kind, span: str, pre: str, post: str, title: str, r) -> str
     else:
         text = f"{pre.rstrip()} {kind.inside}{'' if post[:1] in ',.;:)' else ' '}{post.lstrip()}"
     text = re.sub(r"[*_`#|\"]", "", re.sub(r"\s+", " ", text)).strip(" .,;:-")
-    question = f"{text[:1].upper()}{text[1:]}?"
-    return r.choice(_WRAPPED).format(question) if r.random() < _WRAP else question
+    return f"{text[:1].upper()}{text[1:]}?"
+
+
+def _way(r) -> str:
+    return r.choice(_WRAPPED) if r.random() < _WRAP else "{}"
 
 
 def _latin(sentence: str, title: str) -> Iterator[Fact]:
@@ -178,7 +187,7 @@ def _latin(sentence: str, title: str) -> Iterator[Fact]:
             bare = re.sub(r"^(?:[-*•#> ]+|\d{1,2}[.)] )+", "", sentence[:start])
             if len(re.findall(r"[^\W\d_]{3,}", bare + sentence[end:])) < 3:
                 continue  # too little is said to ask about
-            yield Fact(_question(kind, answer, bare, sentence[end:], title, r), answer, sentence)
+            yield Fact(_question(kind, answer, bare, sentence[end:], title, r), answer, sentence, _way(r))
     found = _DEFINITION.match(sentence)
     if found and found[1].split()[0] not in ("It", "This", "There", "That", "These", "They"):
         yield Fact(f"What {found[2] if found[2] != 'means' else 'is'} {_lower(found[1])}?".replace("*", ""), found[3].strip(), sentence)

@@ -32,7 +32,7 @@ class Template:
         if request.task == "questions":
             return Reply(text=msgspec.json.encode({"questions": self._questions(given)}).decode())
         if request.task == "answer":
-            known = {f.question: f for f in facts(given["passage"], given["title"])}
+            known = {f.asked: f for f in facts(given["passage"], given["title"])}
             fact = known.get(given["question"])
             said = {"quote": fact.quote, "answer": fact.answer} if fact else {"quote": "", "answer": ""}
             return Reply(text=msgspec.json.encode(said).decode())
@@ -50,4 +50,4 @@ class Template:
         for fact in found:
             seen[fact.quote] = seen.get(fact.quote, 0) + 1
             order.append((seen[fact.quote], len(order), fact))
-        return [fact.question for _, _, fact in sorted(order)[: given["count"]]]
+        return [fact.asked for _, _, fact in sorted(order)[: given["count"]]]
