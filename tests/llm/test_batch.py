@@ -249,13 +249,7 @@ def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str) -> 
     async def main() -> None:
         asked = requests(12)
         async with fake.serving(fake.Script(batch={"seconds": 2.0})) as url:
-            first = batch(url, tmp_path)
-            waiting = asyncio.ensure_future(first.replies(asked))
-            await made(tmp_path)
-            assert not waiting.done()
-            await first.close()
-            with pytest.raises(Stopped):
-                await waiting
+            first = await left_waiting(url, tmp_path, asked)
             store = BatchStore(tmp_path / "batches.sqlite")
             [left] = store.open(first.fingerprint)
             assert left.id and left.file and sorted(left.keys) == sorted(call_key(first.fingerprint, r) for r in asked)
@@ -279,12 +273,7 @@ def test_what_a_batch_brought_is_there_for_who_asks_later(tmp_path: Path) -> Non
     async def main() -> None:
         asked = requests(6)
         async with fake.serving(fake.Script(batch={"seconds": 1.5})) as url:
-            first = batch(url, tmp_path)
-            waiting = asyncio.ensure_future(first.replies(asked))
-            await made(tmp_path)
-            await first.close()
-            with pytest.raises(Stopped):
-                await waiting
+            await left_waiting(url, tmp_path, asked)
             second = batch(url, tmp_path)
             await second.replies(asked[:1])  # the others' replies come with it, and nobody is there for them
             await second.close()
@@ -316,6 +305,18 @@ def noted(folder: Path, column: str) -> bool:
     with contextlib.closing(sqlite3.connect(folder / "batches.sqlite")) as db, contextlib.suppress(sqlite3.OperationalError):
         return db.execute(f"SELECT count({column}) FROM batches").fetchone()[0] > 0
     return False
+
+
+async def left_waiting(url: str, folder: Path, asked: list[Request]) -> Batch:
+    """A process that made a batch of what is asked and stopped while the provider worked on it."""
+    first = batch(url, folder)
+    waiting = asyncio.ensure_future(first.replies(asked))
+    await made(folder)
+    assert not waiting.done()
+    await first.close()
+    with pytest.raises(Stopped):
+        await waiting
+    return first
 
 
 async def made(folder: Path) -> None:

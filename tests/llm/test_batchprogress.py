@@ -13,13 +13,12 @@ from groundling.llm import fake
 from groundling.llm.base import call_key
 from groundling.llm.batchprogress import Progress
 from groundling.llm.batchwire import State
-from groundling.llm.gate import Stopped
 from groundling.llm.journal import Journal
 from groundling.llm.open import remembered, teacher
 from groundling.panel import Teller, View, line
 from groundling.synthesize.view import calls
 
-from .test_batch import batch, made, requests
+from .test_batch import batch, left_waiting, made, requests
 
 
 class Clock:
@@ -76,12 +75,7 @@ def test_what_batches_brought_is_not_asked_again_call_by_call(tmp_path: Path) ->
     async def main() -> None:
         asked = requests(6)
         async with fake.serving(fake.Script(batch={"seconds": 1.5})) as url:
-            first = batch(url, tmp_path)
-            waiting = asyncio.ensure_future(first.replies(asked))
-            await made(tmp_path)
-            await first.close()
-            with pytest.raises(Stopped):
-                await waiting
+            first = await left_waiting(url, tmp_path, asked)
             journal = Journal(tmp_path / "journal.sqlite")
             whole = config(url)
             with pytest.raises(ModelError, match=r"6 requests are in 1 of teacher's batches .* paid for twice"):

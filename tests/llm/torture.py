@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,17 +228,18 @@ def torture(folder: Path, kills: int, units: int, seed: int, say: Any = print, w
     return {"kills": done, "rounds": rounds, "calls": len(known), "counts": counts}
 
 
-def main() -> None:
-    given = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    given.add_argument("--kills", type=int, default=100)
-    given.add_argument("--units", type=int, default=400)
+def from_terminal(doc: str | None, torture: Callable[..., dict[str, Any]], kills: int, units: int, seen: str) -> None:
+    """The command line of a torture: how much of it, and what was seen at its end."""
+    given = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    given.add_argument("--kills", type=int, default=kills)
+    given.add_argument("--units", type=int, default=units)
     given.add_argument("--seed", type=int, default=int(time.time()))
     options = given.parse_args()
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory() as folder:
         told = torture(Path(folder), options.kills, options.units, options.seed)
-    print(f"{told['kills']} kills in {told['rounds']} rounds: nothing stored was asked for again, every row accounted for, all results equal.")
+    print(f"{told['kills']} kills in {told['rounds']} rounds: {seen}, every row accounted for, all results equal.")
 
 
 if __name__ == "__main__":
-    main()
+    from_terminal(__doc__, torture, 100, 400, "nothing stored was asked for again")

@@ -10,20 +10,18 @@ accounted for, and the files are those of an undisturbed run that asked call by 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .torture import CALM, WIRE, Log, check, lines, prepared, stored, teacher
+from .torture import CALM, WIRE, Log, check, from_terminal, lines, prepared, stored, teacher
 
 # A hang lasts as long as the client waits: 3 s. The queue (below) holds fewer than a round's prompts, so batches are turned away.
 STORM = {
@@ -124,17 +122,5 @@ def torture(folder: Path, kills: int, units: int, seed: int, say: Any = print, w
     return {"kills": seen.total(), "where": dict(seen), "rounds": rounds, "calls": len(known), "counts": counts}
 
 
-def main() -> None:
-    given = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    given.add_argument("--kills", type=int, default=50)
-    given.add_argument("--units", type=int, default=200)
-    given.add_argument("--seed", type=int, default=int(time.time()))
-    options = given.parse_args()
-    print(f"seed {options.seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        told = torture(Path(folder), options.kills, options.units, options.seed)
-    print(f"{told['kills']} kills in {told['rounds']} rounds: no request was answered twice, every row accounted for, all results equal.")
-
-
 if __name__ == "__main__":
-    main()
+    from_terminal(__doc__, torture, 50, 200, "no request was answered twice")
