@@ -66,6 +66,24 @@ def test_what_is_copied_is_to_see_the_token_that_comes_next_and_the_two_before(l
     assert answers > 20
 
 
+def test_where_an_answer_begins_its_first_and_last_word_are_to_be_seen_and_the_question(loaded, marks) -> None:
+    from groundling.nano.examples import example
+    from groundling.records import Passage, Quote
+
+    text = "The fee of Katto is 12 gold coins a year."
+    asked = example("How high is the fee?", [Passage(id="0", title="", text=text)], Quote(text=text, passage=0), "12 gold coins", "en")
+    ids, answer = tokenizer.encode(loaded, tasks.conversation([asked]))
+    found = aim.aims(ids, answer, marks)
+    (first,) = (a for a in found if a.kind == aim.FIRST)
+    assert loaded.decode(ids[first.at + 1 : first.at + 2]) == loaded.decode(ids[first.start : first.end]) and marks.answer in ids[first.at - 1 : first.at + 1]
+    lasts = [a for a in found if a.kind == aim.LAST]
+    assert {loaded.decode(ids[a.start : a.end]).strip() for a in lasts} == {"coins"}
+    assert [a.at for a in lasts] == list(range(first.at, first.at + len(lasts)))
+    assert loaded.decode(ids[lasts[-1].at + 1 : lasts[-1].at + 2]) == model.END  # the answer's last word is told that nothing follows
+    (again,) = (a for a in found if a.kind == aim.RECALL and a.at == first.at)
+    assert "How high is the fee?" in loaded.decode(ids[again.start : again.end])
+
+
 def test_an_abstention_aims_at_the_first_token_and_other_formats_have_no_aims(loaded, marks) -> None:
     from groundling.nano.examples import example
     from groundling.records import Passage, Quote

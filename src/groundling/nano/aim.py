@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 # answers (MATCH, NEAR); the place where the answer is chosen sees the question's telling words (RECALL). Then it sees the sentence (CHOOSE). A
 # sentence's words see its first one, where a quote begins (ORIGIN); for copying, each word sees the two before it, and a quote's word the one
 # that follows it in the passage, and an answer's the one in the quote (PREVIOUS, SECOND, COPY): digits and small words
-# stand everywhere, and two tokens tell where one does not.
-MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR, SECOND = range(10)
+# stand everywhere, and two tokens tell where one does not. Where the answer begins, the question is seen again (RECALL) and the quote's word that
+# opens the answer (FIRST); all along the answer, the one that closes it (LAST), so that it neither stops short nor runs on.
+MATCH, RECALL, CHOOSE, ORIGIN, PREVIOUS, COPY, GATHER, ASKED, NEAR, SECOND, FIRST, LAST = range(12)
+CHOICES = (CHOOSE, FIRST, LAST)  # what is chosen; all else leads there
 _COMMON = 3  # a token that stands more often in the passages tells nothing
 _ALIKE, _UNLIKE = 0.5, 0.3  # cosines of word vectors: from here on a word means nearly the same, up to here it does not
 _SHOWN = 6  # of the words that were not asked for, every sixth is shown
@@ -76,8 +78,8 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
             found += [Aim(PREVIOUS, n, n - 1, n) for n in copied[1:]]
             found += [Aim(SECOND, n, n - 2, n - 1) for n in copied[2:]]
         found += [Aim(COPY, first + n, span[0] + n + 1, span[0] + n + 2) for n in range(close - first - 1)]
-        found += _answered(ids, text, range(first, close), answer, marks)
         asked = text.rfind(chr(marks.question), 0, at)
+        found += _answered(ids, text, range(first, close), range(asked, at - 1), answer, marks)
         if asked > place:
             seen, other = _telling(ids, text, span, range(asked + 1, at - 1), marks.small)
             found += [Aim(MATCH, n, *span) for n in seen]
@@ -89,15 +91,22 @@ def aims(ids: list[int], answer: list[bool], marks: Marks) -> list[Aim]:
     return found
 
 
-def _answered(ids: list[int], text: str, quote: range, answer: list[bool], marks: Marks) -> list[Aim]:
-    """What the answer after a quote should see: each of its tokens where it stands in the quote."""
+def _answered(ids: list[int], text: str, quote: range, question: range, answer: list[bool], marks: Marks) -> list[Aim]:
+    """What the answer after a quote should see: each of its tokens where it stands in the quote, the first and the last of them, and the question."""
     mark = text.find(chr(marks.answer), quote.stop)
     if mark < 0:
         return []
     begin = mark + 2 if ids[mark + 1] == marks.joiner else mark + 1
     end = next((n for n in range(begin, len(ids)) if not answer[n]), len(ids)) - 1  # the turn's end is not copied
     place = text.find(text[begin:end], quote.start, quote.stop) if end > begin else -1
-    return [Aim(COPY, begin + n - 1, place + n, place + n + 1) for n in range(end - begin)] if place >= 0 else []
+    if place < 0:
+        return []
+    found, last = [Aim(FIRST, begin - 1, place, place + 1)], place + end - begin - 1
+    if question.start > 0:
+        found.append(Aim(RECALL, begin - 1, question.start, question.stop))
+    for n in range(end - begin):
+        found += [Aim(COPY, begin + n - 1, place + n, place + n + 1), Aim(LAST, begin + n - 1, last, last + 1)]
+    return [*found, Aim(LAST, end - 1, last, last + 1)]
 
 
 def _asked(ids: list[int], text: str, answer: list[bool], marks: Marks) -> list[Aim]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..seeds import rng
 from . import tasks
-from .aim import CHOOSE, Aim, Marks, aims
+from .aim import CHOICES, Aim, Marks, aims
 from .model import MARKS
 from .sight import Sights
 from .tokenizer import JOINER, encode
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 class Plan(NamedTuple):
     """One leg of training. It ends after `minutes` of wall time, or after `steps` where that is not 0. `tokens` is the size of a batch, `longest`
-    the most passages of a context, `stage` what is taught (see `tasks.draw`), `aim_weight` the weight of each kind of aim but the choice (see `aim`).
+    the most passages of a context, `stage` what is taught (see `tasks.draw`), `aim_weight` the weight of each kind of aim but the
+    choices (see `aim`).
     """
 
     leg: int = 1
@@ -242,7 +243,8 @@ def train(
         with torch.autocast(device, torch.bfloat16, enabled=bf16_is_fast()):
             loss, answers = loss_of(network, Batch(*(part.to(device) for part in batch)))
             missed = sights.losses(batch.aims.to(device))
-        (loss + plan.aim_weight * sum(missed) + (plan.choice_weight - plan.aim_weight) * missed[CHOOSE]).backward()
+        chosen = sum(missed[kind] for kind in CHOICES)
+        (loss + plan.aim_weight * sum(missed) + (plan.choice_weight - plan.aim_weight) * chosen).backward()
         workers.average(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .aim import ASKED, CHOOSE, COPY, GATHER, MATCH, NEAR, ORIGIN, PREVIOUS, RECALL, SECOND
+from .aim import ASKED, CHOOSE, COPY, FIRST, GATHER, LAST, MATCH, NEAR, ORIGIN, PREVIOUS, RECALL, SECOND
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ class Sights:
         places = {
             MATCH: (last - 3, 0), RECALL: (last - 2, 2), CHOOSE: (last - 1, 0), ORIGIN: (last - 3, 2), PREVIOUS: (0, 2), COPY: (last, 1),
             GATHER: (last - 2, 3), ASKED: (last - 3, 0), NEAR: (last - 3, 1),
-            SECOND: (0, 3),
+            SECOND: (0, 3), FIRST: (last - 1, 1), LAST: (last - 1, 2),
         }  # fmt: skip
         self.sights = {kind: Sight(network, max(0, layer), head) for kind, (layer, head) in places.items()}
         self.again = Sight(network, last, 0)  # a second look at the choice, with the first one's result

@@ -119,7 +119,7 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
 
 # The whole mixture: the share of each kind of conversation.
 _SHARES = {
-    "written": 0.26, "short": 0.2, "world": 0.16, "words": 0.1, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03,
+    "written": 0.24, "short": 0.27, "world": 0.13, "words": 0.08, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03,
     "labels": 0.02, "bare": 0.01,
 }  # fmt: skip
 
