@@ -12,8 +12,9 @@ import pytest
 from groundling import config, registry
 from groundling.errors import InputError, TooManyFailed
 from groundling.ingest import extensions, ingest
+from groundling.records import Document
 from groundling.seeds import digest
-from groundling.workspace import Output
+from groundling.workspace import Output, read_lines
 
 GOOD = "The assembly point is the flagpole by the lake.\n"
 
@@ -179,3 +180,26 @@ def test_every_loader_keeps_the_contract(name):
     assert loader.EXTENSIONS and all(e.startswith(".") and e == e.lower() for e in loader.EXTENSIONS)
     assert callable(loader.load) and registry.summary("loader", name)
     assert all(extensions()[e] == name for e in loader.EXTENSIONS), "two loaders claim one extension"
+
+
+def test_an_edited_and_a_renamed_document_keep_their_ids(root, tmp_path):
+    def again(*before):
+        out = Output(tmp_path / "out")
+        ingest(root, config.Ingest(), out, before)
+        out.close()
+        return {d.path: d for d in read_lines(tmp_path / "out" / "data.jsonl", Document)}
+
+    for name in ("a", "b", "c"):
+        (root / f"{name}.txt").write_text(f"The text of {name}.\n")
+    first = again()
+    (root / "a.txt").write_text("The text of a, edited.\n")
+    (root / "b.txt").rename(root / "z.txt")
+    (root / "b.txt").write_text("A new file under an old name.\n")
+    second = again(*first.values())
+    assert second["a.txt"].id == first["a.txt"].id and "edited" in second["a.txt"].text
+    assert second["z.txt"].id == first["b.txt"].id and second["c.txt"].id == first["c.txt"].id
+    assert second["b.txt"].id == digest(second["b.txt"].text)
+    (root / "d.txt").write_text("The text of a.\n")  # what a.txt once held, so its hash is taken
+    third = again(*second.values())
+    assert len({d.id for d in third.values()}) == 5 and third["a.txt"].id == first["a.txt"].id
+    assert {path: d.id for path, d in again(*third.values()).items()} == {path: d.id for path, d in third.items()}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from .. import registry
 from ..config import Ingest
@@ -11,6 +14,7 @@ from ..records import Document
 from ..seeds import digest
 from ..workspace import Output
 from .base import Unreadable
+from .names import names
 from .walk import files
 
 
@@ -19,23 +23,27 @@ def extensions() -> dict[str, str]:
     return {ext: name for name in registry.names("loader") for ext in registry.load("loader", name).EXTENSIONS}
 
 
-def ingest(root: Path, options: Ingest, out: Output) -> None:
+def ingest(root: Path, options: Ingest, out: Output, before: Iterable[Document] = ()) -> None:
     """Read the folder `root` into `out`: one Document per file (or several, where a format holds several).
+
+    `before` are the documents that the run knew; what is renamed or edited keeps its id (see `names`).
 
     Raises InputError where the folder holds no file, or none that can be read; TooManyFailed past `max_failed`;
     MachineError where a package for a format is not installed.
     """
-    known, seen, found = extensions(), {}, 0
+    known, seen, found = extensions(), dict[str, Document](), 0
     for path, relative in files(root, options, out):
         found += 1
         _one(path, relative, known, seen, options, out)
-    if not out.kept:
+    if not seen:
         raise InputError(_nothing(root, found, known, out))
+    for document, name in zip(seen.values(), names([(content, d.path) for content, d in seen.items()], before), strict=True):
+        out.keep(msgspec.structs.replace(document, id=name))
     out.check(options.max_failed, "files")
 
 
-def _one(path: Path, relative: str, known: dict[str, str], seen: dict[str, str], options: Ingest, out: Output) -> None:
-    """Read one file; `seen` maps the ids of the documents so far to their paths."""
+def _one(path: Path, relative: str, known: dict[str, str], seen: dict[str, Document], options: Ingest, out: Output) -> None:
+    """Read one file; `seen` are the documents so far by the hash of their text."""
     extension = path.suffix.lower()
     if extension not in known:
         out.drop(f"no loader for {extension}" if extension else "no loader for a name without extension", relative)
@@ -49,10 +57,9 @@ def _one(path: Path, relative: str, known: dict[str, str], seen: dict[str, str],
                 raise Unreadable("no text", f"{relative} holds nothing but white space or markup.")
             document = Document(id=digest(loaded.text), path=relative, title=loaded.title, text=loaded.text, pages=list(loaded.pages))
             if document.id in seen:
-                out.drop("identical to another document", {"path": relative, "same_as": seen[document.id]})
+                out.drop("identical to another document", {"path": relative, "same_as": seen[document.id].path})
                 continue
-            seen[document.id] = relative
-            out.keep(document)
+            seen[document.id] = document
     except Unreadable as error:
         out.fail(error.reason, relative, str(error))
     except PermissionError:
