@@ -8,7 +8,7 @@ from groundling.answer import Answerer, Asked
 from groundling.grounding import FORMATS
 from groundling.llm.base import Request, Verbatim, call_key
 from groundling.llm.local import Local
-from groundling.llm.verbatim import KeepVerbatim, _Row, table
+from groundling.llm.verbatim import KeepVerbatim, _ends, _Place, _Row, table
 from groundling.records import Passage
 
 BEGIN, END = "##begin_quote##", "##end_quote##"
@@ -18,7 +18,7 @@ TEXTS = ["Leave\nStaff have 25 days. In Finland 30 days – ok.", "有給休暇�
 @pytest.fixture(scope="module")
 def tokenizer():
     from groundling.llm.local import load_tokenizer
-    from groundling.llm.open import resolve
+    from groundling.llm.weights import resolve
 
     return load_tokenizer(resolve("nano"))
 
@@ -60,6 +60,61 @@ def test_every_real_quote_can_be_written(tokenizer, quote: str) -> None:
     assert row.places is None, "after the number all is free again"
 
 
+@pytest.mark.parametrize(
+    "text", ["Staff have 25 days. In 2.5 hours", "One line\nanother", "| Katla | 480 EUR |", "有給休暇は二十日です。次", "He said “go.” Then"]
+)
+def test_a_quote_ends_where_a_sentence_a_line_or_a_cell_does(tokenizer, text: str) -> None:
+    known = table(tokenizer)
+    written = text.encode()
+    ends = {text.encode()[:at].decode() for at in range(1, len(written)) if _ends(_Place(written, at, False), known)}
+    expected = {"Staff have 25 days.", "One line", "| Katla", "| Katla | 480 EUR", "有給休暇は二十日です。", "He said “go.”"}
+    assert {e.strip() for e in ends} == {e for e in expected if text.startswith(e)}
+    assert _ends(_Place(written, len(written), False), known)
+
+
+def test_text_without_marks_may_be_quoted_to_a_words_end_after_a_while(tokenizer) -> None:
+    text, known = b"word " * 200, table(tokenizer)
+    assert not _ends(_Place(text, 104, False), known)
+    assert _ends(_Place(text, 504, False), known) and not _ends(_Place(text, 502, False), known)
+
+
+def ending(tokenizer, *written: str | bytes) -> bool:
+    """Whether a reply may end after these pieces."""
+    known = table(tokenizer)
+    row = _Row(
+        Verbatim(begin=BEGIN, end=END, texts=["The Katla holds 480 litres, naïve café. Цена пластиковой пилы. 二十日です"], answer="<ANSWER>:"), known
+    )
+    for piece in written:
+        for part in [piece] if isinstance(piece, bytes) else [known.pieces[t] for t in tokenizer.encode(piece, add_special_tokens=False)]:
+            row.push(part)
+    return row.may_end()
+
+
+def test_a_reply_ends_neither_before_its_answer_nor_within_a_word_of_it(tokenizer) -> None:
+    assert ending(tokenizer, "Any free words") and ending(tokenizer, "<ANSWER>: Not in the documents.")
+    assert not ending(tokenizer, "<ANSWER>:") and not ending(tokenizer, "<ANSWER>: ")
+    quote = f"{BEGIN}The Katla holds 480 litres, naïve café.{END} [0]"
+    assert not ending(tokenizer, quote) and not ending(tokenizer, f"{quote}\n") and ending(tokenizer, f"{quote}\nSo it is 480.")
+    for answer, whole in (("48", False), ("480", True), ("480 litre", False), ("480 litres", True), ("пластиков", False), ("пластиковой", True),
+                          ("二十", True), ("four hundred", True), ("liter", True)):  # fmt: skip
+        assert ending(tokenizer, f"{quote}\n<ANSWER>: {answer}") == whole, answer
+    assert not ending(tokenizer, f"{quote}\n<ANSWER>: na", "ï".encode()[:1]) and not ending(tokenizer, "free", "日".encode()[:2])
+
+
+def test_no_half_character_is_written(tiny_model) -> None:
+    import torch
+
+    model = Local(tiny_model)
+    known, end = model.table, model.tokenizer.eos_token_id
+    rule = Verbatim(begin=BEGIN, end=END, texts=["One."], answer="<ANSWER>:")
+    keep = KeepVerbatim(known, 0, [rule], end)
+    half = known.ids["日".encode()[:1]]
+    free = keep(torch.tensor([[known.ids[b"a"]]]), torch.zeros(1, len(known.pieces)))
+    assert free[0, end] == 0 and free[0, half] == 0 and free[0, known.ids["日".encode()[1:2]]] == float("-inf")
+    bound = keep(torch.tensor([[known.ids[b"a"], half]]), torch.zeros(1, len(known.pieces)))
+    assert bound[0, end] == bound[0, known.ids[b"a"]] == float("-inf") and bound[0, known.ids["日".encode()[1:2]]] == 0
+
+
 def test_a_model_with_random_weights_quotes_verbatim_all_the_same(tiny_model) -> None:
     import torch
 
@@ -68,7 +123,9 @@ def test_a_model_with_random_weights_quotes_verbatim_all_the_same(tiny_model) ->
     quotes = []
     for seed in range(8):
         torch.manual_seed(seed)
-        keep = KeepVerbatim(model.table, len(ids) - 1, [Verbatim(begin=BEGIN, end=END, texts=TEXTS)])  # the opening mark counts as written
+        keep = KeepVerbatim(
+            model.table, len(ids) - 1, [Verbatim(begin=BEGIN, end=END, texts=TEXTS)], model.tokenizer.eos_token_id
+        )  # the opening mark counts as written
         out = model.network.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=True, logits_processor=[keep], pad_token_id=0)
         quotes.append(model.tokenizer.decode(out[0][len(ids) :]).split(END)[0])
     assert all(any(quote in text for text in TEXTS) for quote in quotes) and max(map(len, quotes)) > 3, quotes
@@ -77,7 +134,7 @@ def test_a_model_with_random_weights_quotes_verbatim_all_the_same(tiny_model) ->
 def test_an_answerer_asks_for_verbatim_quotes_where_the_format_has_them(tiny_model) -> None:
     passages = [Passage(id="0", title="T", text="One.")]
     asked = Asked("?", passages)
-    assert Answerer(Local(tiny_model), FORMATS["raft"]).request(asked).verbatim == Verbatim(begin=BEGIN, end=END, texts=["One."])
+    assert Answerer(Local(tiny_model), FORMATS["raft"]).request(asked).verbatim == Verbatim(begin=BEGIN, end=END, texts=["One."], answer="<ANSWER>:")
     assert Answerer(Local(tiny_model), FORMATS["two-turn"]).request(asked).verbatim is None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..seeds import rng
+from .otherwords import reworded
 
 
 class Fact(NamedTuple):
@@ -23,8 +24,9 @@ class Fact(NamedTuple):
 
     @property
     def asked(self) -> str:
-        """The question as a person would put it."""
-        return self.way.format(self.question)
+        """The question as a person would put it, often in other words."""
+        other = reworded(self.question, rng(0, "other words", self.quote, self.question))
+        return self.way.format(self.question if self.answer in other else other)
 
 
 class _Kind(NamedTuple):

@@ -1,8 +1,9 @@
 """Quotes that cannot be invented: between the quote marks a local model may only write what stands in the passages.
 
 While a quote is open, tokens that would leave every passage are ruled out. A quote starts where a sentence, a line or a table cell starts, ends
-at the end of a word, and is followed by the number of a passage that really holds it. All else of the reply is free. This works on the
-bytes of tokens, so it needs a byte-level tokenizer (Llama 3, Qwen, GPT, nano); with others quotes are only checked afterwards.
+where one ends, and is followed by the number of a passage that really holds it. All else of the reply is free, but for its end: not straight
+after a quote, not before an answer that was begun, not in the middle of a word that the answer takes from a passage. This works on the bytes
+of tokens, so it needs a byte-level tokenizer (Llama 3, Qwen, GPT, nano); with others quotes are only checked afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from .base import Verbatim as Rule
 
 _START = re.compile(r"(?:^|(?<=[.!?:;] )|(?<=[。！？\n])|(?<=\| ))(?:[-*•] |\d{1,2}[.)] )?(?=\S)", re.MULTILINE)
+_END = re.compile(r"[.!?;。！？…][\"”»’)\]*_`]*$")  # a sentence's end, with the marks that may follow it
 _LONGEST_TOKEN = 32  # bytes
+_LONGEST_SENTENCE = 400  # bytes; text without marks may be quoted up to any word's end from here on
 
 
 class Table(NamedTuple):
@@ -87,10 +90,13 @@ class _Row:
         self.starts = [_Place(known.normal(rule.begin + rest).removeprefix(rule.begin).encode(), 0, False) for rest in sorted(starts)]
         self.tail = b""
         self.places: list[_Place] | None = None
+        self.answer, self.passages = rule.answer, rule.texts
+        self.said, self.quoted = b"", False  # what was written since the last quote, and whether there was one
 
     def push(self, piece: bytes | None) -> None:
         """Take in the token that was just written."""
         if self.places is None:
+            self.said += piece or b""
             self.tail = (self.tail + (piece or b""))[-len(self.begin) - _LONGEST_TOKEN :]
             if self.tail.endswith(self.begin):
                 self.places = self.starts
@@ -98,14 +104,14 @@ class _Row:
         piece = piece or b""
         moved = [p._replace(at=p.at + len(piece)) for p in self.alternatives() if p.text[p.at : p.at + len(piece)] == piece]
         if not moved or any(p.closing and p.at == len(p.text) for p in moved):
-            self.places, self.tail = None, b""
+            self.places, self.tail, self.said, self.quoted = None, b"", b"", True
         else:
             self.places = moved
 
     def alternatives(self) -> list[_Place]:
         """The places, and at each end of a word the way out of the quote."""
         found = list(self.places or [])
-        quoted = {self.known.plain(p.text[: p.at]) for p in found if not p.closing and p.at and _ends(p)} - {b""}
+        quoted = {self.known.plain(p.text[: p.at]) for p in found if not p.closing and p.at and _ends(p, self.known)} - {b""}
         for quote in sorted(quoted):
             for number, text in enumerate(self.texts):
                 if quote in text:
@@ -119,23 +125,62 @@ class _Row:
             found.update(ids[rest[:n]] for n in range(1, len(rest) + 1) if rest[:n] in ids)
         return found
 
+    def half(self) -> bool:
+        """Whether what was written last is only a part of a character."""
+        return _half(self.said)
 
-def _ends(place: _Place) -> bool:
-    """Whether a word ends here: the next byte is no ASCII letter or digit, and no character is cut in two."""
-    following = place.text[place.at : place.at + 1]
-    return not following or not (following.isalnum() or 0x80 <= following[0] < 0xC0)
+    def may_end(self) -> bool:
+        """Whether the reply, which has no open quote, may end here."""
+        if not self.answer or self.half():
+            return not self.half()
+        said = self.known.plain(self.said).decode(errors="replace")
+        if self.answer not in said:
+            return not self.quoted or bool(said.strip())
+        answer = said.rpartition(self.answer)[2].strip()
+        return bool(answer) and not self._within_a_word(answer)
+
+    def _within_a_word(self, answer: str) -> bool:
+        """Whether the answer stands in the passages, and a word goes on after it wherever it does."""
+        following = [t[m.end() : m.end() + 1] for t in self.passages for m in re.finditer(re.escape(answer), t)]
+        return bool(following) and _in_word(answer[-1]) and all(c and _in_word(c) for c in following)
+
+
+def _in_word(character: str) -> bool:
+    """A letter or digit of a script that writes spaces between words."""
+    return character.isalnum() and not "\u3040" <= character <= "\u9fff"
+
+
+def _half(text: bytes) -> bool:
+    """Whether a text ends within a character of several bytes."""
+    for n in range(1, min(4, len(text)) + 1):
+        byte = text[-n]
+        if byte < 0x80:
+            return False
+        if byte >= 0xC0:
+            return n < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
+    return False
+
+
+def _ends(place: _Place, known: Table) -> bool:
+    """Whether a sentence, a line or a cell ends here; in very long ones, whether a word does."""
+    before, after = (known.plain(part).decode(errors="replace") for part in (place.text[: place.at], place.text[place.at :]))
+    if not after or after[0] == "\n" or after.startswith(" |"):
+        return not _half(place.text[: place.at])
+    if _END.search(before) and (after[0].isspace() or before[-1] in "。！？"):
+        return True
+    return place.at > _LONGEST_SENTENCE and not _half(place.text[: place.at]) and not (_in_word(before[-1:]) and _in_word(after[0]))
 
 
 class KeepVerbatim:
-    """A logits processor over a batch. Each row has its own passages; rows without any are left alone."""
+    """A logits processor over a batch. Each row has its own passages; rows without any are left alone. `end` is the token that ends a reply."""
 
-    def __init__(self, known: Table, prompt_length: int, rows: Sequence[Rule | None]) -> None:
-        self.known, self.seen = known, prompt_length
+    def __init__(self, known: Table, prompt_length: int, rows: Sequence[Rule | None], end: int) -> None:
+        self.known, self.seen, self.end = known, prompt_length, end
         self.rows = [_Row(row, known) if row else None for row in rows]
+        self.inner = [n for n, piece in enumerate(known.pieces) if piece and 0x80 <= piece[0] < 0xC0]  # begin within a character
+        self.outer = [n for n, piece in enumerate(known.pieces) if not piece or not 0x80 <= piece[0] < 0xC0]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        import torch
-
         new = input_ids[:, self.seen :].tolist()
         self.seen = input_ids.shape[1]
         for n, row in enumerate(self.rows):
@@ -143,9 +188,20 @@ class KeepVerbatim:
                 continue
             for token in new[n]:
                 row.push(self.known.pieces[token] if token < len(self.known.pieces) else None)
-            if row.places is not None and (allowed := row.allowed()):
-                at = torch.tensor(sorted(allowed), device=scores.device)
-                kept = scores[n, at].clone()
-                scores[n] = float("-inf")
-                scores[n, at] = kept
+            self._bind(row, scores[n])
         return scores
+
+    def _bind(self, row: _Row, scores: torch.Tensor) -> None:
+        """Rule out, in place, what the row may not be followed by."""
+        import torch
+
+        if row.places is not None:
+            if allowed := row.allowed():
+                at = torch.tensor(sorted(allowed), device=scores.device)
+                kept = scores[at].clone()
+                scores[:] = float("-inf")
+                scores[at] = kept
+            return
+        scores[self.outer if row.half() else self.inner] = float("-inf")
+        if not row.may_end():
+            scores[self.end] = float("-inf")

@@ -1,0 +1,43 @@
+"""Questions in other words: everyday words change, names and grammar stay, and the template teacher still knows what it asked."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+from groundling.llm.base import Request
+from groundling.llm.facts import facts
+from groundling.llm.otherwords import others, reworded
+from groundling.llm.template import Template
+
+TEXT = (
+    "The deposit for the storage unit is 250 euros. Employees receive 25 days of leave each year. The repair must be requested before 1 March 2024. "
+    "The customer pays a fee of 40 EUR for each delivery. The device needs 5 minutes to start. The Repair Shop employs 40 people in its factory."
+)
+
+
+def test_forms_go_with_forms() -> None:
+    known = others()
+    assert "purchased" in known["bought"] and "purchase" not in known["bought"] and "bought" in known["purchased"]
+    assert "companies" in known["businesses"] and "stopping" in known["ending"] and "applies" in known["requests"]
+    assert all(word not in found and found for word, found in known.items())
+
+
+def test_about_half_of_the_questions_change_and_names_do_not() -> None:
+    question = "How high is the fee that Cost Repair charges at the Shop?"
+    made = [reworded(question, Random(n)) for n in range(200)]
+    changed = [m for m in made if m != question]
+    assert 80 < len(changed) < 150 and len(set(changed)) > 3
+    assert all("Cost Repair" in m and "the Shop?" in m for m in made)
+    assert reworded(question, Random(3)) == reworded(question, Random(3))
+
+
+def test_the_teacher_knows_its_own_questions_and_gives_no_answer_away() -> None:
+    asked = Request(messages=[], task="questions", inputs={"passage": TEXT, "title": "Rules", "count": 20}, max_tokens=100)
+    questions = json.loads(Template().reply(asked).text)["questions"]
+    plain = {f.question for f in facts(TEXT, "Rules")}
+    assert len(questions) >= 5 and any(q not in plain for q in questions)
+    for question in questions:
+        said = json.loads(Template().reply(Request(messages=[], task="answer", max_tokens=100,
+                                                   inputs={"passage": TEXT, "title": "Rules", "question": question})).text)  # fmt: skip
+        assert said["quote"] in TEXT and said["answer"] and said["answer"] not in question
