@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full torture bench-teacher lint constraints clean
+.PHONY: demo test test-full torture bench-teacher bench-train lint constraints clean
 
 demo: $(STAMP)
 	$(BIN)/groundling run examples/handbook --out runs/handbook
@@ -23,6 +23,10 @@ torture: $(STAMP)
 # The teacher engine beside its peers on loopback. Each peer gets a virtual environment of its own, made at the first run.
 bench-teacher: $(STAMP)
 	$(BIN)/python benchmarks/teacher/run.py
+
+# Training beside TRL over the same rows: on the CPU, and on a GPU where there is one.
+bench-train: $(STAMP)
+	$(BIN)/python benchmarks/train/speed.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

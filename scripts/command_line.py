@@ -19,9 +19,11 @@ def page() -> str:
 
     runner = CliRunner()
     names = [c.name or c.callback.__name__.rstrip("_") for c in app.registered_commands]
+    for group in app.registered_groups:
+        names += [group.name, *(f"{group.name} {c.name or c.callback.__name__}" for c in group.typer_instance.registered_commands)]
     parts = ["# The command line\n", "Made by `python scripts/command_line.py` from the program itself.\n"]
     for name in [None, *names]:
-        words = [name] if name else []
+        words = name.split() if name else []
         said = runner.invoke(app, [*words, "--help"], prog_name="groundling").output.rstrip()
         parts.append(f"## groundling {name or ''}".rstrip() + f"\n\n```\n{said.strip()}\n```\n")
     return "\n".join(parts)

@@ -18,7 +18,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    from groundling.llm.open import resolve
+    from groundling.llm.weights import resolve
     from groundling.nano import model
 
     folder = tmp_path_factory.mktemp("tiny model")

@@ -159,6 +159,20 @@ def test_an_endpoint_s_settings_are_checked(folder: Path, text: str, told: str) 
     assert told in refused(write(folder, text))
 
 
+@pytest.mark.parametrize(
+    "key", ["gsk_abcDEFghiJKL0123456789mn", "hf_abcdefghijklmnopQRSTUVWXYZabcdef", "0a1b2c3d" * 4, "a1b2c3d4" * 4, "AIzaSyD0123456789abcdefghijklmn"]
+)
+def test_a_key_that_could_be_a_variable_s_name_is_refused_too(folder: Path, key: str) -> None:
+    told = refused(write(folder, ENDPOINT + f", key_env: '{key}'}}}}"))
+    assert key not in told and "environment variable" in told
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "MyCompanyOpenAIKey2", "team_2_key_for_groundling_of_2024", "SK_LIVE_KEY_0123456789ABCDEF", ""])
+def test_names_of_variables_are_taken(folder: Path, name: str) -> None:
+    write(folder, ENDPOINT + f", key_env: '{name}'}}}}")
+    assert config.load(folder).config.models["gpt"].key_env == name
+
+
 @pytest.mark.parametrize("text", [ENDPOINT + ", key_env: sk-secret-1}}", "models: {gpt: {base_url: 'http://me:sk-secret-1@h/v1', model: m}}"])
 def test_a_key_written_into_the_config_is_refused_and_not_repeated(folder: Path, text: str) -> None:
     told = refused(write(folder, text))
@@ -187,8 +201,8 @@ def test_every_setting_has_a_default_and_unknown_ones_are_refused(section: type[
 def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
     where = {f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")}
     assert where == {
-        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "serve.host", "serve.port", "config.documents",
-        "config.budget_usd", "config.budget_tokens", "config.models",
+        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "train.disk_gb", "serve.host", "serve.port",
+        "config.documents", "config.budget_usd", "config.budget_tokens", "config.models",
     }  # fmt: skip
     c = Config()
     assert c.train.model_copy(update={"save_steps": 3}).identity() == c.train.identity()

@@ -23,6 +23,8 @@ FROZEN = {
     "ja": "ja/1:da7ffef395d77918",
     "backward": "backward/1:d5f3682322e62e52",
     "labels": "labels/1:fdd91481540a18b2",
+    "instruct": "instruct/1:535348e947e3f233",
+    "step": "step/1:9f326f252438513b",
 }
 ANSWERING = ["raft", "two-turn", "ja"]
 

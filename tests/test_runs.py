@@ -6,7 +6,7 @@ import pytest
 
 from groundling import grounding
 from groundling.errors import ModelError
-from groundling.llm.local import weights_fingerprint
+from groundling.llm.weights import weights_fingerprint
 from groundling.runs import Run, open_run, tuned
 from groundling.train import template_hash
 from groundling.workspace import Workspace, write_json

@@ -17,7 +17,6 @@ import os
 import platform
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundling import memory
 from groundling.config import Index, Synthesize
 from groundling.index import build, open_index
 from groundling.llm.base import Reply, Request
@@ -80,10 +80,6 @@ class Stub:
         return json.dumps({"quote": quote, "answer": found[0] if found else ""})
 
 
-def resident() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) / 256
-
-
 def assemble(rows: int, chunks: int) -> dict[str, Any]:
     """One size, in this process: the figures."""
     units, teacher = corpus(chunks), Stub()
@@ -96,16 +92,15 @@ def assemble(rows: int, chunks: int) -> dict[str, Any]:
             split_of=lambda document: "held_out" if hash_of(document) % 5 == 0 else "train",
         )  # fmt: skip
         search("once for what is loaded late", 5)
-        before, start = resident(), time.process_time()
+        before, start = memory.resident(), time.process_time()
         asyncio.run(synthesize(Synthesize(options={"questions": rows // chunks}), bench, units, out))
         seconds = time.process_time() - start
         size = (Path(folder) / "examples" / ".data.jsonl.tmp").stat().st_size
         out.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "rows": out.kept, "asked_for": rows, "chunks": chunks, "seconds": round(seconds, 2), "stub_seconds": round(teacher.seconds, 2),
-        "ms_a_row": round(1000 * seconds / max(1, out.kept), 3), "before_mb": round(before, 1), "grown_mb": round(max(0.0, peak - before), 1),
-        "written_mb": round(size / 1e6), "realised": out.notes["realised"],
+        "ms_a_row": round(1000 * seconds / max(1, out.kept), 3), "before_mb": round(before, 1),
+        "grown_mb": round(max(0.0, memory.peak() - before), 1), "written_mb": round(size / 1e6), "realised": out.notes["realised"],
     }  # fmt: skip
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 import aiohttp  # noqa: F401  (what a run loads once is not growth)
 
+from groundling import memory
 from groundling.config import Endpoint
 from groundling.llm.base import Request
 from groundling.llm.batch import Batch
@@ -24,16 +24,12 @@ from groundling.llm.journaled import Journaled
 WORDS = "Which of these passages says so, and in which words of its own does it say it? "
 
 
-def resident() -> float:
-    return round(int(Path("/proc/self/statm").read_text().split()[1]) / 256, 1)
-
-
 def main() -> None:
     url, folder, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     requests = [Request(messages=[{"role": "user", "content": f"Question {n}. {WORDS * 25}"[:2000]}]) for n in range(count)]
     journal, batch = Journal(folder / "journal.sqlite"), Batch("bench", Endpoint(base_url=url, model="fake", batch=True))
     batch.folder = folder
-    before, start = resident(), time.perf_counter()
+    before, start = round(memory.resident(), 1), time.perf_counter()
 
     async def ask() -> int:
         model = Journaled(batch, journal)
@@ -43,7 +39,7 @@ def main() -> None:
 
     came = asyncio.run(ask())
     assert came == len(journal) == count, f"{came} of {count} came"
-    peak, processor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.process_time()
+    peak, processor = memory.peak(), time.process_time()
     journal.close()
     told = {"requests": count, "before_mb": before, "peak_mb": round(peak, 1), "seconds": round(time.perf_counter() - start, 1)}
     print(json.dumps(told | {"processor_seconds": round(processor, 1)}))

@@ -10,20 +10,16 @@ import asyncio
 import hashlib
 import json
 import random
-import resource
 import sys
 import time
 from pathlib import Path
 
+from groundling import memory
 from groundling.llm.base import Reply
 from groundling.llm.journal import Journal, Origin
 
 LANES = 512
 TEXT = "The kettle weighs 12 kg, stands in hall 3 and is mended within 9 working days. " * 4
-
-
-def resident() -> float:
-    return round(int(Path("/proc/self/statm").read_text().split()[1]) / 256, 1)
 
 
 def key(n: int) -> str:
@@ -45,9 +41,9 @@ def main() -> None:
     path, count = Path(sys.argv[1]), int(sys.argv[2])
     journal = Journal(path)
     asyncio.run(fill(journal, 0, 1000))  # what is loaded and allocated once is not growth
-    before, start = resident(), time.perf_counter()
+    before, start = memory.resident(), time.perf_counter()
     asyncio.run(fill(journal, 1000, count // 10))
-    tenth = resident()
+    tenth = memory.resident()
     asyncio.run(fill(journal, count // 10, count))
     seconds = time.perf_counter() - start
     r = random.Random(1)
@@ -60,8 +56,8 @@ def main() -> None:
     spent = journal.spent("bench")
     assert spent.tokens == count * 380, "the sums are wrong"
     told = {
-        "replies": count, "before_mb": before, "after_a_tenth_mb": tenth, "after_mb": resident(),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1), "file_mb": round(path.stat().st_size / 1e6),
+        "replies": count, "before_mb": round(before, 1), "after_a_tenth_mb": round(tenth, 1),
+        "after_mb": round(memory.resident(), 1), "peak_mb": round(memory.peak(), 1), "file_mb": round(path.stat().st_size / 1e6),
         "seconds": round(seconds, 1), "look_up_us": round(1e6 * looked, 1), "sums_s": round(time.perf_counter() - summing, 2),
     }  # fmt: skip
     journal.close()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 import aiohttp  # noqa: F401  (what a run loads once is not growth)
 
+from groundling import memory
 from groundling.config import Endpoint, Synthesize
 from groundling.llm.api import Api
 from groundling.llm.journal import Journal
@@ -33,9 +33,8 @@ def chunk(n: int) -> Chunk:
 
 
 def tell(what: str, **more: object) -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"at": what, "time": time.time(), "resident_mb": round(pages / 256, 1), "peak_mb": round(peak, 1), **more}), flush=True)
+    now, peak = round(memory.resident(), 1), round(memory.peak(), 1)
+    print(json.dumps({"at": what, "time": time.time(), "resident_mb": now, "peak_mb": peak, **more}), flush=True)
 
 
 def main() -> None:

@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from .choosing import Asking, choose
 from .grounding import ABSTAIN, Format, Message, language
 from .llm.base import Model, Reply, Request, Verbatim
 from .records import Answer, Chunk, Hit, Passage, Source
@@ -37,7 +40,9 @@ class Answerer:
         """The call for the next assistant turn, after the given earlier ones."""
         said = [{"role": "assistant", "content": t} for t in turns]
         marks = self.format.quote_marks
-        rule = Verbatim(begin=marks[0], end=marks[1], texts=[p.text for p in asked.passages]) if marks and asked.passages else None
+        rule = None
+        if marks and asked.passages:
+            rule = Verbatim(begin=marks[0], end=marks[1], texts=[p.text for p in asked.passages], answer=getattr(self.format, "answer", ""))
         messages = [*self._prompt(asked.question, asked.passages), *said]
         return Request(messages=messages, max_tokens=max_tokens or self.max_tokens, task="answer", verbatim=rule)
 
@@ -45,8 +50,11 @@ class Answerer:
         """Answers in the order asked. All first turns are sent together, then all second ones where the format has two.
 
         Where passages were `retrieved` and none was found, the model is not asked: nothing could be cited, so the answer is an abstention.
-        Passages that do not fit into the model's context are left out from the end, and counted in the answer.
+        Passages that do not fit into the model's context are left out from the end, and counted in the answer. In the format `labels` they are the
+        labels: none is ever left out, and the answer is always one of them.
         """
+        if self.format.name == "labels":
+            return await self._chosen(asked)
         asking = [n for n, one in enumerate(asked) if one.passages or not retrieved]
         shown = {n: self._fitting(asked[n], max_tokens) for n in asking}
         turns: dict[int, list[str]] = {n: [] for n in asking}
@@ -63,6 +71,15 @@ class Answerer:
                 found.append(self.read(shown[n], turns[n], counted[n], left))
             else:
                 found.append(nothing_found(one.question))
+        return found
+
+    async def _chosen(self, asked: Sequence[Asked]) -> list[Answer]:
+        """For each text the label that the model chooses; a text that cannot be asked about has ended in an error."""
+        found = []
+        prompts = [Asking(self._prompt(one.question, one.passages), [p.title for p in one.passages]) for one in asked]
+        for one, made in zip(asked, await choose(self.model, prompts), strict=True):
+            answer = self.read(one, [made.label])
+            found.append(msgspec.structs.replace(answer, finish="error") if made.fault else answer)
         return found
 
     def _fitting(self, asked: Asked, max_tokens: int | None) -> Asked:

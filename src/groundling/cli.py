@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .commands import exchange
+from .commands import agenting, exchange, inspecting
 from .errors import ConfigError, GroundlingError
 from .llm.fake.command import fake_teacher
 
@@ -50,14 +50,17 @@ def run(
     settings: SetOption = [],  # noqa: B006
     show: Annotated[bool, typer.Option("--show", help="print the effective config and stop")] = False,
     limit: LimitOption = 0,
+    only: Annotated[str, typer.Option("--round", help="run this round alone; else all rounds of the config, in order")] = "",
 ) -> None:
     """Everything, from documents to a model with a report. The same command again goes on where it stopped."""
-    from .commands import running
+    from .commands import rounding, running
 
     opened = _open(path, out, settings, limit)
     if show:
-        say(running.effective(opened))
+        say(rounding.effective(opened, only))
         return
+    if opened.config.rounds or only:
+        return rounding.run_rounds(opened, rounding.Wanted(only, first, last, redo))
     running.run_all(opened, first, last, redo)
 
 
@@ -118,9 +121,10 @@ def evaluate(
 @app.command()
 def status(path: PathArgument, out: OutOption = None, settings: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
     """What is done, stale (which setting changed) or missing."""
-    from .commands import looking
+    from .commands import looking, rounding
 
-    looking.status(_open(path, out, settings), as_json)
+    opened = _open(path, out, settings)
+    (rounding if opened.config.rounds else looking).status(opened, as_json)
 
 
 @app.command()
@@ -200,11 +204,17 @@ def serve(
 
 
 @app.command()
-def predict(path: PathArgument, text: Annotated[str, typer.Argument(help="a question")], out: OutOption = None, as_json: JsonOption = False) -> None:
-    """One answer."""
-    from .commands import asking
+def predict(
+    path: PathArgument,
+    text: Annotated[Optional[str], typer.Argument(help="a question; for a classifier, the text to be labelled")] = None,  # noqa: UP045
+    file: Annotated[Optional[Path], typer.Option(help="many of them: a .txt with one on each line, or a table with a field `text`")] = None,  # noqa: UP045
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An answer to a question, or the label of a text with how likely each label is."""
+    from .commands import predicting
 
-    asking.predict(_open(path, out), text, as_json)
+    predicting.predict(_open(path, out), text, file, as_json)
 
 
 @app.command()
@@ -243,6 +253,9 @@ def list_(
             say(f"{'' if n else name:20s} {line}")
 
 
+app.add_typer(inspecting.inspect, name="inspect")
+app.command()(exchange.compare)
+app.command("agent")(agenting.agent)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
 app.command("fake-teacher")(fake_teacher)

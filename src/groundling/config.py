@@ -1,163 +1,40 @@
-"""The one configuration of a project: a YAML with a section per stage, every field with a default, unknown keys refused.
-
-Fields marked `where` in their metadata say where or how fast something runs. They never enter a fingerprint.
-"""
+"""The one configuration of a project: a YAML with a section per stage (see `sections`), every field with a default, unknown keys refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigError
 from .registry import nearest
+from .sections import GROUNDED, WHERE, Chunk, Curate, Endpoint, Evaluate, Index, Ingest, Section, Serve, Synthesize, Train
 
-WHERE = {"where": True}
 _MISSING = "An endpoint needs base_url and model."
 _SECRETS = (
     "it is not written as it must be. key_env is the name of an environment variable, never the key itself; base_url starts with http:// or "
     "https:// and holds no user, password or query."
 )
+_INHERITED = (
+    "every round has this of the first run, or they would not be asked about the same held-out documents. A round may have settings of its own "
+    "under synthesize, curate, train, evaluate and serve; give it a config of its own if it needs more."
+)
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class Round(Section):
+    """A run after the first, in a folder of its own beside it. What a round does not say is as in the first; see `rounds` and docs/rounds.md."""
 
-    def identity(self) -> dict[str, Any]:
-        """The settings that shape the output."""
-        hidden = {n for n, f in type(self).model_fields.items() if (f.json_schema_extra or {}).get("where")}
-        return self.model_dump(mode="json", exclude=hidden)
-
-
-class Ingest(Section):
-    """Files to documents."""
-
-    include: list[str] = Field(["**/*"], description="which files of the folder are read, as glob patterns")
-    exclude: list[str] = Field([], description="which of those are left out")
-    max_file_mb: float = Field(200, gt=0, description="a larger file is counted as failed")
-    max_failed: float = Field(0.5, ge=0, le=1, description="the stage stops where a larger share of the files fails", json_schema_extra=WHERE)
-
-
-class Chunk(Section):
-    """Documents to chunks."""
-
-    splitter: str = Field("recursive", description="see `groundling list splitters`")
-    size: int = Field(1000, ge=50, description="most characters of a chunk")
-    overlap: int = Field(100, ge=0, description="characters that neighbours share")
-    minimum: int = Field(20, ge=0, description="a shorter chunk is dropped")
-
-
-class Index(Section):
-    """Chunks to search."""
-
-    retriever: str = Field("bm25", description="see `groundling list retrievers`")
-    model: str = Field("", description="the embedding model of `dense`: the path or hub name of an encoder; bm25 has none")
-    query_prefix: str = Field("query: ", description="what that model was taught to see before a question (here: the E5 family)")
-    passage_prefix: str = Field("passage: ", description="and before a passage")
-
-    def identity(self) -> dict[str, Any]:
-        """Without a model nothing but the retriever counts."""
-        return super().identity() if self.model else {"retriever": self.retriever}
-
-
-class Synthesize(Section):
-    """Chunks to training examples."""
-
-    recipe: str = Field("raft", description="see `groundling list recipes`")
-    options: dict[str, Any] = Field({}, description="options of the recipe, checked against it")
-    teacher: str = Field("template", description="who writes the data: `template` (rules, no model), a name in `models`, `nano` or a folder")
-    limit: int = Field(0, ge=0, description="make examples from only so many chunks, drawn by the seed; 0: from all")
-    target: int = Field(0, ge=0, description="stop at exactly so many examples kept, drawing chunks by the seed; 0: no target")
-    max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
-
-
-def _step(value: Any) -> Any:
-    """A filter as the config names it: alone, or with its options. `{near: {}}` and `{near: null}` are `near`."""
-    if isinstance(value, dict) and len(value) == 1:
-        name, options = next(iter(value.items()))
-        if isinstance(name, str) and (options is None or isinstance(options, dict)):
-            return {name: options} if options else name
-    elif isinstance(value, str):
-        return value
-    raise PydanticCustomError("filter", "A filter is a name, or one name with its options, such as {near: {threshold: 0.8}}")
-
-
-class Curate(Section):
-    """Examples to kept examples."""
-
-    filters: list[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_step)]] = Field(
-        ["cited", "duplicates", "leaked"], description="in this order, each a name or {name: {options}}; see `groundling list filters`"
+    name: str = Field("", pattern=r"^([\w][\w .-]*)?$", description="the round's run, as run:NAME calls it; else the first's name with its number")
+    replace: Literal["always", "if_better"] = Field(
+        "always", description="`if_better`: later rounds that name this one go on from its parent, unless it beats that on held-out questions"
     )
-
-    def steps(self) -> list[tuple[str, dict[str, Any]]]:
-        """Each filter's name with the options given to it."""
-        return [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in self.filters]
-
-
-class Train(Section):
-    """Examples to a model."""
-
-    base: str = Field("nano", description="`nano`, or the path or hub name of a model")
-    objective: str = Field("sft", description="see `groundling list objectives`")
-    format: Literal["raft", "two-turn", "ja"] = Field("raft", description="the prompt format that is taught")
-    rank: int = Field(16, ge=1, description="LoRA rank")
-    alpha: int = Field(32, ge=1, description="LoRA alpha")
-    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout")
-    epochs: float = Field(2.0, gt=0)
-    batch: int = Field(8, ge=1, description="examples a step")
-    rate: float = Field(1e-3, gt=0, description="peak learning rate; cosine to zero after 5 % warm-up")
-    max_length: int = Field(2048, ge=64, description="an example of more tokens is dropped and counted, never cut")
-    save_steps: int = Field(25, ge=1, description="a checkpoint to resume from, every so many steps", json_schema_extra=WHERE)
-
-
-class Evaluate(Section):
-    """A model to scores."""
-
-    questions: str = Field("", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples")
-    k: list[Annotated[int, Field(ge=1)]] = Field([1, 3, 5], description="how many retrieved passages the models are given")
-    without: bool = Field(True, description="also ask without any passage (setting `none`)")
-    given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
-    metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all")
-    compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
-    prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
-    limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
-    batch: int = Field(64, ge=1, description="questions asked together; each batch that a model makes of them is saved as it ends")
-    max_tokens: int = Field(128, ge=8, description="longest reply")
-    max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
-
-
-class Serve(Section):
-    """A model to answers."""
-
-    host: str = Field("127.0.0.1", json_schema_extra=WHERE)
-    port: int = Field(8080, ge=0, le=65535, json_schema_extra=WHERE)
-    k: int = Field(3, ge=1, description="passages retrieved for a question")
-    max_tokens: int = Field(256, ge=8, description="longest reply")
-
-
-class Endpoint(Section):
-    """A model behind an OpenAI-compatible API: OpenAI, vLLM, TGI, llama-server, Ollama, OpenRouter. Its key is never written down anywhere."""
-
-    base_url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="where the API is, up to and with /v1")
-    model: str = Field(min_length=1, description="the model's name there")
-    key_env: str = Field(
-        "", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", description="the environment variable that holds the key; empty: none", json_schema_extra=WHERE
-    )
-    max_parallel: int = Field(256, ge=1, description="most calls in flight; fewer where the endpoint refuses", json_schema_extra=WHERE)
-    requests_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
-    tokens_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
-    tokens_per_day: int = Field(0, ge=0, description="0: no limit of our own; counted over 24 hours, also across runs", json_schema_extra=WHERE)
-    timeout: float = Field(120, gt=0, description="seconds that one call may take", json_schema_extra=WHERE)
-    retries: int = Field(8, ge=0, description="how often a call that broke is sent again", json_schema_extra=WHERE)
-    price_in: float = Field(0, ge=0, description="USD per million tokens of prompts", json_schema_extra=WHERE)
-    price_out: float = Field(0, ge=0, description="USD per million tokens of replies", json_schema_extra=WHERE)
-    structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
-    batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
-    batch_price: float = Field(1, gt=0, le=1, description="share of the prices that batch mode costs; 0.5 at many providers", json_schema_extra=WHERE)
-    extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out")
+    synthesize: dict[str, Any] = {}
+    curate: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    evaluate: dict[str, Any] = {}
+    serve: dict[str, Any] = {}
 
 
 class Config(Section):
@@ -179,6 +56,7 @@ class Config(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     serve: Serve = Serve()
+    rounds: list[Round] = Field([], description="further runs that go on from this one, in order; see docs/rounds.md")
 
 
 class Project(BaseModel):
@@ -190,11 +68,20 @@ class Project(BaseModel):
     base: Path  # the folder that relative paths start from
     documents: Path
     file: Path | None = None
+    given: dict[str, Any] = {}  # the config as it was written, without what is by default
+    rounds: tuple[str, ...] = ()  # the names of all rounds, this run's and the first's among them; empty where there are none
 
     @property
     def questions(self) -> Path | None:
-        """The file of questions: the one named, else questions.jsonl beside the config, else None."""
-        named = self.config.evaluate.questions
+        """The file of questions: the one named, else questions.jsonl beside the config, else None.
+
+        Formats that are not grounded are evaluated on held-out examples, whatever lies beside. Raises ConfigError where a file is named for them.
+        """
+        named, taught = self.config.evaluate.questions, self.config.train.format
+        if taught not in GROUNDED:
+            if named:
+                raise ConfigError(f"train.format {taught} is evaluated on held-out examples, not on questions. Take evaluate.questions out.")
+            return None
         if named:
             path = self.base / named
             if not path.is_file():
@@ -209,13 +96,15 @@ def _known(path: tuple[Any, ...]) -> list[str]:
     model: Any = Config
     for part in path:
         # In a mapping such as `models` the next part is a name of the user's own.
-        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
+        model = get_args(model)[-1] if get_origin(model) in (dict, list) else model.model_fields[part].annotation
     return sorted(model.model_fields)
 
 
 def _sentence(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
     path = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "extra_forbidden" and first["loc"][0] == "rounds" and first["loc"][-1] in Config.model_fields:
+        return f"{where}: {path}: {_INHERITED}"
     if first["type"] == "extra_forbidden":
         return f'{where}: there is no setting "{path}".{nearest(str(first["loc"][-1]), _known(first["loc"][:-1]))}'
     if first["type"] == "missing":
@@ -247,14 +136,28 @@ def override(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
             raise ConfigError(f'--set {setting}: write it as section.key=value, for example "--set chunk.size=500".')
         target, parts = data, key.strip().split(".")
         for part in parts[:-1]:
-            inner = target.get(part)
-            target[part] = dict(inner) if isinstance(inner, dict) else {}
-            target = target[part]
+            target = _into(target, part, setting)
         try:
             target[parts[-1]] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {setting}: the value is not readable ({str(error).splitlines()[0]}).") from None
     return data
+
+
+def _into(target: Any, part: str, setting: str) -> Any:
+    """The section of that name, copied or made; of a list (`rounds`) the item of that name, or of that number, the first run being 1."""
+    if not isinstance(target, list):
+        inner = target.get(part)
+        target[part] = list(inner) if isinstance(inner, list) else dict(inner) if isinstance(inner, dict) else {}
+        return target[part]
+    for n, item in enumerate(target):
+        if isinstance(item, dict) and part in (str(n + 2), item.get("name")):
+            target[n] = dict(item)
+            return target[n]
+    named = [str(item.get("name") or n) for n, item in enumerate(target, 2) if isinstance(item, dict)]
+    if not setting.startswith("rounds."):
+        raise ConfigError(f"--set {setting}: a list is set as a whole, for example --set curate.filters=[cited, leaked].")
+    raise ConfigError(f'--set {setting}: there is no round "{part}".{nearest(part, named)}')
 
 
 def load(path: Path, settings: list[str] | None = None) -> Project:
@@ -280,9 +183,14 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
     where = str(file) if file.is_file() else "--set"
     if data is not None and not isinstance(data, dict):
         parse(data, where)
-    config = parse(override(dict(data or {}), settings or []), where)
+    given = override(dict(data or {}), settings or [])
+    config = parse(given, where)
     base = file.parent if file.is_file() else path
     documents = (base / config.documents).resolve()
     if not documents.is_dir():
         raise ConfigError(f"{file}: documents = {config.documents!r}: {documents} is not a folder.")
-    return Project(config=config, name=config.name or base.resolve().name, base=base, documents=documents, file=file if file.is_file() else None)
+    name = config.name or base.resolve().name
+    rounds = (name, *(r.name or f"{name}-{n}" for n, r in enumerate(config.rounds, 2))) if config.rounds else ()
+    return Project(
+        config=config, name=name, base=base, documents=documents, file=file if file.is_file() else None, given=given, rounds=rounds,
+    )  # fmt: skip

@@ -80,7 +80,8 @@ def project(path: Path, ask: bool = False) -> list[Check]:
     found += [
         _said("questions", lambda: _questions(opened)),
         _said("retriever", lambda: _retriever(opened)),
-        _said("base model", lambda: _base(opened)),
+        base := _said("base model", lambda: _base(opened)),
+        *([_said("training", lambda: _training(opened))] if base.ok else []),
         _said("teacher", lambda: _teacher(opened)),
     ]
     if found[-1].ok:
@@ -124,10 +125,26 @@ def _questions(opened: config.Project) -> str:
 
 
 def _base(opened: config.Project) -> str:
-    from .llm.open import resolve
+    from .llm.weights import RUN, resolve_weights
 
-    where = resolve(opened.config.train.base, opened.base)
+    if opened.config.train.base.startswith(RUN):
+        return f"the model of {opened.config.train.base}"
+    where = resolve_weights(opened.config.train.base, opened.base).base
     return where if Path(where).is_dir() else f"{where}, from a model hub"
+
+
+def _training(opened: config.Project) -> str:
+    """The settings that training will have, and the memory they take at most. A size that cannot hold the base is not all right."""
+    from .llm.weights import RUN, resolve_weights
+    from .train.dial import at_most, settle
+
+    options = opened.config.train
+    if options.base.startswith(RUN):
+        return f"{options.method}; its memory is told when {options.base} is done"
+    base = resolve_weights(options.base, opened.base)
+    settle(options, base)
+    settled, told = at_most(options, base)
+    return "; ".join([f"{settled.method}, {settled.batch} x {settled.accumulate} examples a step", *told])
 
 
 def _retriever(opened: config.Project) -> str:
@@ -140,9 +157,9 @@ def _retriever(opened: config.Project) -> str:
 
 def _teacher(opened: config.Project) -> str:
     from .llm.api import Api
-    from .llm.open import teacher
+    from .llm.open import open_model
 
-    model = teacher(opened.config.synthesize.teacher, opened.config, opened.base)
+    model = open_model(opened.config.synthesize.teacher, opened.config, opened.base)
     if isinstance(model, Api):
         model.ready()
         return f"{model.name}: {model.endpoint.model} at {model.endpoint.base_url}"

@@ -7,6 +7,7 @@
     - ModelError         a model path, its template, its tokenizer, an endpoint's refusal
     - MachineError       disk, memory, port, a missing extra
     - BudgetError          the next call could pass budget_usd or budget_tokens; what was paid for is kept
+    - SearchError        the search endpoint of an agent
     - StaleError         something finished would have to be thrown away; say --redo STAGE
     - TooManyFailed      more of a stage's inputs failed than `max_failed` allows
   + BarNotMet            a required score was not reached: exit code 3
@@ -45,6 +46,10 @@ class MachineError(UserError):
 
 
 class BudgetError(UserError):
+    pass
+
+
+class SearchError(UserError):
     pass
 
 

@@ -11,6 +11,8 @@ two-turn   a `documents` role with JSON, one assistant turn of ids, one of the a
 ja         the 指示 / コンテキスト / 質問 / 回答 sections of RAG-SFT (yf591), with citations.
 backward   passage -> question (instruction backtranslation, arXiv 2308.06259).
 labels     text + labels -> one label.
+instruct   instruction -> answer, with the tag of its source as the system line (instruction backtranslation); no passages.
+step       one step of the search agent: its whole prompt -> JSON (agent/steps.py writes both).
 """
 
 from __future__ import annotations
@@ -21,15 +23,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from .records import Example, Passage, Quote
+from .records import Example, Pair, Passage, Quote
 
 Message = dict[str, str]
 
-ABSTAIN = {
-    "en": "Not in the documents.",
-    "ja": "文書には書かれていません。",
-    "ru": "В документах этого нет.",
-}
+ABSTAIN = {"en": "Not in the documents.", "ja": "文書には書かれていません。", "ru": "В документах этого нет."}
 
 # What models say instead of ABSTAIN. Read from the answer only, never from the reasoning, and only where the answer starts so (English,
 # Russian) or ends so (Japanese): "the Tomb of the Unknown Soldier" and "no information is kept" are answers.
@@ -106,8 +104,7 @@ def _citations(text: str, count: int) -> tuple[list[int], list[str]]:
 
 class Raft:
     name = "raft"
-    version = 1
-    turns = 1
+    version = turns = 1
     system = (
         "Answer the question from the numbered passages. Quote the sentence that holds the answer word for word, then its number, "
         f"then the answer. If no passage holds the answer, say: {ABSTAIN['en']}"
@@ -176,8 +173,7 @@ class TwoTurn:
 
 class Japanese:
     name = "ja"
-    version = 1
-    turns = 1
+    version = turns = 1
     quote_marks = None
     instruction = (
         "コンテキストだけを使って質問に答えてください。答えの後に根拠の番号を [0] のように付けてください。"
@@ -201,11 +197,21 @@ class Japanese:
         return Reading(answer, is_refusal(answer), [], cited, invalid)
 
 
-class Backward:
+class _Bare:
+    """One turn without quotes or citations: the answer, and nothing else."""
+
+    version = turns = 1
+    quote_marks: tuple[str, str] | None = None
+
+    def target(self, example: Example) -> list[str]:
+        return [example.answer]
+
+    def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
+        return Reading(turns[-1].strip(), False, [], [], [])
+
+
+class Backward(_Bare):
     name = "backward"
-    version = 1
-    turns = 1
-    quote_marks = None
     system = "Write the question that the passage answers."
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
@@ -216,15 +222,9 @@ class Backward:
     def target(self, example: Example) -> list[str]:
         return [example.question]
 
-    def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
-        return Reading(turns[-1].strip(), False, [], [], [])
 
-
-class Labels:
+class Labels(_Bare):
     name = "labels"
-    version = 1
-    turns = 1
-    quote_marks = None
     system = "Choose the label that fits the text. Answer with one of the labels."
 
     def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
@@ -233,19 +233,37 @@ class Labels:
         user = f"Labels:\n{labels}\n\nText: {question}\n\nLabel:"
         return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
 
-    def target(self, example: Example) -> list[str]:
-        return [example.answer]
-
     def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
         label = turns[-1].strip()
         chosen = [n for n, p in enumerate(passages) if p.title == label]
         return Reading(label, False, [], chosen, [] if chosen else [label])
 
 
-FORMATS: dict[str, Format] = {f.name: f for f in (Raft(), TwoTurn(), Japanese(), Backward(), Labels())}
+class Instruct(_Bare):
+    name = "instruct"
+    tags = ("Answer in the style of an AI Assistant.", "Answer with knowledge from web search.")  # of the seed, of what was augmented
+
+    def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
+        """A question to learn from begins with the tag of its source and a blank line; one without a tag gets both, as in the paper."""
+        tag, _, asked = question.partition("\n\n")
+        system, user = (tag, asked) if tag in self.tags else (" ".join(self.tags), question)
+        return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+    def read(self, turns: Sequence[str], passages: Sequence[Passage]) -> Reading:
+        return Reading(turns[-1].strip(), is_refusal(turns[-1]), [], [], [])
 
 
-def conversation(fmt: Format, example: Example, documents_role: bool = False) -> list[Message]:
+class Step(_Bare):
+    name = "step"
+
+    def prompt(self, question: str, passages: Sequence[Passage], documents_role: bool = False) -> list[Message]:
+        return [{"role": "user", "content": question}]
+
+
+FORMATS: dict[str, Format] = {f.name: f for f in (Raft(), TwoTurn(), Japanese(), Backward(), Labels(), Instruct(), Step())}
+
+
+def conversation(fmt: Format, example: Example | Pair, documents_role: bool = False) -> list[Message]:
     """All that stands before the reply that is taught. Passages come with the first question; earlier answers are bare, later questions too."""
     asked = [turn.question for turn in example.history] + [example.question]
     messages = fmt.prompt(asked[0], example.passages, documents_role)
@@ -256,10 +274,7 @@ def conversation(fmt: Format, example: Example, documents_role: bool = False) ->
 
 def fixtures() -> list[Example]:
     """What fingerprints are made of: a cited, a memory and an abstain example, with a title, without one, and in two scripts."""
-    passages = [
-        Passage(id="a", title="Leave", text="Staff have 25 days of leave."),
-        Passage(id="b", title="", text="有給休暇は二十日です。"),
-    ]
+    passages = [Passage(id="a", title="Leave", text="Staff have 25 days of leave."), Passage(id="b", title="", text="有給休暇は二十日です。")]
     common = {"recipe": "fixture", "unit": "u", "document": "d", "question": "How many days?", "passages": passages}
     quote = Quote(text="Staff have 25 days of leave.", passage=0)
     return [
@@ -271,12 +286,8 @@ def fixtures() -> list[Example]:
 
 def rendered(name: str) -> list[list[Message]]:
     """Every fixture as whole conversations, without and with the documents role."""
-    fmt = FORMATS[name]
-    return [
-        fmt.prompt(e.question, e.passages, role) + [{"role": "assistant", "content": t} for t in fmt.target(e)]
-        for e in fixtures()
-        for role in (False, True)
-    ]
+    fmt, each = FORMATS[name], [(e, role) for e in fixtures() for role in (False, True)]
+    return [fmt.prompt(e.question, e.passages, role) + [{"role": "assistant", "content": t} for t in fmt.target(e)] for e, role in each]
 
 
 def fingerprint(name: str) -> str:

@@ -8,20 +8,20 @@ Only this module knows all stages; it hands each what it needs as a value.
 from __future__ import annotations
 
 import asyncio
-import resource
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from . import grounding, registry
+from . import grounding, memory, registry
+from .asked import examples_behind, held_out_of, questions_of, something_to_ask, trained_on, training
 from .errors import ConfigError, InputError, StaleError
 from .interrupts import WAITING, stoppable, until_stopped
-from .records import Example, Question
-from .runs import Run, embedding, filtering, filters, kept_units, teaching, tuned, write_config
+from .records import Document, Example, Pair
+from .runs import Run, embedding, filtering, filters, reads, tuned, write_config
+from .seats import seats, teaching
 from .seeds import digest
-from .told import nothing_made, summary
-from .verify import verify
-from .workspace import Output, fingerprint, first_different
+from .told import no_pairs, nothing_made, summary
+from .verify import keys, verify
+from .workspace import Output, content, fingerprint, first_different
 
 
 class Stage(NamedTuple):
@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a stage stands: `done`, `stale` (why) or `missing`."""
+    """Where a stage stands: `done`, `stale` (why), `missing`, or `none` (why it does not apply)."""
 
     name: str
     state: str
@@ -42,15 +42,25 @@ class State(NamedTuple):
     record: dict[str, Any] | None = None
 
 
+def _reads_documents(run: Run) -> bool:
+    """Whether the recipe makes its examples from documents. Where not, the stages before it have nothing to do."""
+    return getattr(registry.load("recipe", run.config.synthesize.recipe), "DOCUMENTS", True)
+
+
 def _ingest(run: Run, out: Output) -> None:
     from .ingest import ingest
 
-    ingest(run.project.documents, run.config.ingest, out)
+    if not _reads_documents(run):
+        return
+    known = run.space.read("ingest", Document) if run.space.record("ingest") else ()
+    ingest(run.project.documents, run.config.ingest, out, known)
 
 
 def _chunk(run: Run, out: Output) -> None:
     from .chunk import chunk
 
+    if not _reads_documents(run):
+        return
     chunk(run.documents.values(), run.config.chunk, out)
     if not out.kept:
         raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters came out of the documents. Lower chunk.minimum.")
@@ -59,6 +69,8 @@ def _chunk(run: Run, out: Output) -> None:
 def _index(run: Run, out: Output) -> None:
     from .index import build
 
+    if not _reads_documents(run):
+        return out.note(chunks=0)
     out.note(chunks=len(run.chunks), **build(list(run.chunks.values()), run.index_options, out.folder))
 
 
@@ -66,30 +78,39 @@ def _synthesize(run: Run, out: Output) -> None:
     from .synthesize import Bench, options_of, synthesize, units_of
     from .synthesize.view import watched
 
-    options, chunks = run.config.synthesize, list(run.chunks.values())
-    with teaching(run) as teacher:
-        bench = Bench(
-            teacher=teacher, search=run.search, chunks=chunks, seed=run.config.seed, recipe=options.recipe, drop=out.drop, fail=out.fail,
-            split_of=run.split_of, **kept_units(run, teacher, settings_of(run, STAGES[NAMES.index("synthesize")])),
-        )  # fmt: skip
-        units = units_of(options.recipe, chunks, bench, options_of(registry.load("recipe", options.recipe), options.options))
+    options, settings = run.config.synthesize, settings_of(run, STAGES[NAMES.index("synthesize")])
+    with teaching(run) as models:
+        bench = Bench(recipe=options.recipe, drop=out.drop, fail=out.fail, **seats(run, models, settings))
+        units = units_of(options.recipe, bench.chunks, bench, options_of(registry.load("recipe", options.recipe), options.options))
         bench, view = watched(bench, options, out, len(units))
-        with run.watch(view), stoppable(getattr(teacher, "stopping", WAITING)) as stop:
+        with run.watch(view), stoppable(getattr(models.teacher, "stopping", WAITING)) as stop:
             asyncio.run(until_stopped(synthesize(options, bench, units, out), stop))
+    if not out.kept and _kind(run) is Pair:
+        raise InputError(no_pairs(options.student, out.counts()))
     if not out.kept:
         raise InputError(nothing_made(options.recipe, options.teacher, out.counts()))
+
+
+def _kind(run: Run) -> type[Example] | type[Pair]:
+    from .synthesize import makes
+
+    return makes(run.config.synthesize.recipe)
 
 
 def _curate(run: Run, out: Output) -> None:
     from .curate import curate
 
-    curate(run.space.read("synthesize", Example), run.config.curate, filtering(run), out)
+    curate(run.space.read("synthesize", _kind(run)), run.config.curate, filtering(run), out)
 
 
 def _train(run: Run, out: Output) -> None:
     from .train import train
+    from .train.dial import settle
 
-    train(run.space.read("curate", Example), run.config.train, run.base(), run.config.seed, out, run.watch)
+    options, told = settle(training(run, out), run.base())
+    for line in told:
+        run.say(line)
+    train(run.space.read("curate", _kind(run)), options, run.base(), run.config.seed, out, run.watch)
 
 
 def _evaluate(run: Run, out: Output) -> None:
@@ -98,43 +119,26 @@ def _evaluate(run: Run, out: Output) -> None:
     from .llm.journal import Journal
     from .llm.journaled import Journaled
 
-    examples = list(run.space.read("curate", Example))
-    questions = run.questions or _from_held_out(run, examples)
-    trained = frozenset(e.document for e in examples if e.split == "train")
+    examples = examples_behind(run)
+    held = held_out_of(run, examples)
+    questions = run.questions or ([] if held else questions_of(run, examples))
     fmt = grounding.FORMATS[run.config.train.format]
     journal = Journal(run.space.journal)
     models = [Contestant(TUNED, Journaled(tuned(run), journal), fmt)]
     if run.config.evaluate.compare:
         from .llm.local import Local
+        from .llm.weights import RUN
 
-        models.insert(0, Contestant(BASE, Journaled(Local(run.base(), name=BASE), journal), fmt, trial=True))
+        models.insert(0, Contestant(BASE, Journaled(Local(*run.base(), name=BASE), journal), fmt, trial=not run.config.train.base.startswith(RUN)))
     plan = Plan(
         options=run.config.evaluate, seed=run.config.seed, questions=questions,
-        books=Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=trained),
-        models=models, examples=[e for e in examples if e.split == "train"],
+        books=Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=trained_on(run, examples)),
+        models=models, examples=[e for e in examples if e.split == "train"], held_out=held,
         progress=lambda label, done, total: run.say(f"  {label}: {done} of {total} questions") if done == total else None,
     )  # fmt: skip
     asyncio.run(evaluate(plan, out))
-    out.note(written_by="file" if run.questions else "teacher")
+    out.note(written_by="file" if run.questions else "held-out examples" if held else "teacher")
     journal.close()
-
-
-def _from_held_out(run: Run, examples: Iterable[Example]) -> list[Question]:
-    """Where nobody wrote questions: those the teacher asked about documents that are not trained on, each answerable alone from one passage."""
-    found = []
-    for e in examples:
-        if e.split == "held_out" and e.support == "cited" and not e.history and len({q.passage for q in e.quotes}) == 1:
-            gold = run.chunks.get(e.passages[e.oracle].id)
-            if gold is None:  # of another source than this run's documents
-                continue
-            known = {"answers": [e.answer], "answerable": True, "document": gold.path, "passage": gold.text}
-            found.append(Question(id=e.id, question=e.question, **known))
-    if not found:
-        raise InputError(
-            "There are no questions to evaluate on: no questions.jsonl, and no example from a held-out document. "
-            "Write some questions (see the README), or raise held_out."
-        )
-    return found
 
 
 STAGES: list[Stage] = [
@@ -154,27 +158,34 @@ VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 2, "curate": 3, "
 def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
     """The settings that shape a stage's output: its own section, and what else it reads of the config."""
     own = getattr(run.config, stage.name).identity()
+    if stage.name in ("ingest", "chunk", "index") and not _reads_documents(run):
+        own = {"documents": "none are read"}
     if stage.name in ("synthesize", "curate", "evaluate"):
         own["held_out"] = run.config.held_out
     if stage.name == "synthesize":
-        from .llm.open import teacher
-        from .synthesize import options_of
+        from .synthesize import makes, options_of
 
         own["options"] = options_of(registry.load("recipe", own["recipe"]), own["options"]).model_dump(mode="json")
-        own["teacher"] = teacher(own["teacher"], run.config, run.project.base).fingerprint
+        for role in ("teacher", "student", "judge"):
+            own[role] = run.judge(own[role]).fingerprint if own[role] else ""
+        if makes(own["recipe"]) is Pair:  # replies are written in it
+            own["format"] = grounding.fingerprint(run.config.train.format)
     if stage.name == "curate":
         own["filters"] = filters(run)
     if stage.name == "train":
+        from .train.options import options_of as objective_options
+
         own["format_fingerprint"] = grounding.fingerprint(run.config.train.format)
+        own["options"] = objective_options(registry.load("objective", own["objective"]), own["options"]).model_dump(mode="json")
     return own | {"version": VERSIONS[stage.name]}
 
 
 def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]:
     """Fingerprints of what a stage reads: earlier outputs, the files on disk, the weights of a model."""
-    from .llm.local import identity
+    from .llm.weights import identity
 
     found = {name: prints[name] for name in stage.reads}
-    if stage.name == "ingest":
+    if stage.name == "ingest" and _reads_documents(run):
         from .ingest.census import census
 
         found["files"] = census(run.project.documents, run.config.ingest, run.space.root)
@@ -183,10 +194,20 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
     if stage.name == "curate":
         found |= embedding(run)
     if stage.name == "train":
-        found["base"] = identity(run.base())
+        found["base"] = run.base().fingerprint
+    if stage.name == "synthesize":
+        found |= _files(run) | {f"examples of {name}": run.curated(name)["fingerprint"] for name in reads(run)}
     if stage.name == "index" and run.config.index.model:
         found["model"] = identity(run.index_options.model)
     return found
+
+
+def _files(run: Run) -> dict[str, str]:
+    """The content of each file that the recipe's options name."""
+    from .synthesize import files_of
+
+    names = files_of(run.config.synthesize.recipe, run.config.synthesize.options)
+    return {name: content(run.path(name)) for name in names}
 
 
 def states(run: Run) -> list[State]:
@@ -194,6 +215,9 @@ def states(run: Run) -> list[State]:
     prints: dict[str, str] = {}
     found = []
     for stage in STAGES:
+        if stage.name == "evaluate" and run.mute:
+            found.append(State("evaluate", "none", run.mute))
+            continue
         settings, sources = settings_of(run, stage), sources_of(run, stage, prints)
         prints[stage.name] = fingerprint(stage.name, settings, sources, run.config.seed)
         record = run.space.record(stage.name)
@@ -209,12 +233,6 @@ def states(run: Run) -> list[State]:
     return found
 
 
-def _something_to_ask(run: Run) -> None:
-    """Where nobody wrote questions, there must be held-out examples: found out before training, not after."""
-    if not run.questions:
-        _from_held_out(run, run.space.read("curate", Example))
-
-
 def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Iterable[str] = ()) -> None:
     """Run what is missing or stale between `first` and `last`, in order; what is done stays.
 
@@ -226,6 +244,9 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
     wanted = NAMES[NAMES.index(first) : NAMES.index(last) + 1]
     if not wanted:
         raise ConfigError(f"--from {first} comes after --to {last}. The stages in order: {', '.join(NAMES)}.")
+    if "evaluate" in wanted and run.mute:
+        wanted.remove("evaluate")
+        run.say(f"evaluate: left out, as {run.mute}")
     verify(run, wanted)
     with run.space.lock():
         found = {state.name: state for state in states(run)}
@@ -236,13 +257,15 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
                     f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away. "
                     f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
+        if "synthesize" in wanted and (found["synthesize"].state != "done" or "synthesize" in redo):
+            keys(run.config)
         write_config(run)
         for stage in (s for s in STAGES if s.name in redo and s.dear):
             run.space.clear(stage.name)  # or its last checkpoint would be gone on from
         for stage in (s for s in STAGES if s.name in wanted):
             _refuse_missing(run, stage)
             if stage.name == "train" and "evaluate" in wanted:
-                _something_to_ask(run)
+                something_to_ask(run)
             if found[stage.name].state == "done" and stage.name not in redo:
                 run.say(f"{stage.name}: done before")
             else:
@@ -269,7 +292,7 @@ def _run_one(run: Run, stage: Stage) -> None:
     run.say(f"{stage.name} …")
     with run.space.writing(stage.name, mark, settings, sources, run.config.seed, resumes=stage.dear) as out:
         stage.work(run, out)
-        out.note(peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)))
+        out.note(peak_memory_mb=round(memory.peak()))
     for value in ("documents", "chunks", "search"):
         run.__dict__.pop(value, None)
     run.say(summary(stage.name, run.space.record(stage.name)))

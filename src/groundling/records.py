@@ -100,7 +100,10 @@ class Example(Record):
 
 
 class Pair(Record):
-    """A preference: the same prompt with a better and a worse reply."""
+    """A preference: the same prompt with a better and a worse reply, whole as a model writes them.
+
+    `margin` is how much better, in the scorer's own measure. `unit` is the example (or row) it was made from.
+    """
 
     id: str
     unit: str
@@ -110,6 +113,9 @@ class Pair(Record):
     chosen: str
     rejected: str
     margin: float | None = None
+    recipe: str = ""
+    split: Split = "train"
+    history: list[Turn] = []
 
 
 class Question(Record):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,12 @@ import yaml
 
 from . import config, grounding
 from .config import Config, Project
-from .errors import BudgetError, ConfigError, InputError, ModelError
+from .errors import ConfigError, InputError, ModelError
 from .panel import Watch, unwatched
-from .records import Chunk, Document, Question, Split
-from .seeds import digest, rng
+from .records import Chunk, Document, Example, Question, Split
+from .registry import load
+from .sections import GROUNDED
+from .seeds import rng
 from .workspace import Workspace, read_lines, write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from .answer import Search
     from .curate import Context
     from .llm.base import Model
-    from .llm.journal import Journal
     from .llm.local import Local
+    from .llm.reward import Reward
+    from .llm.weights import Weights
     from .serve.service import Service
 
 Say = Callable[[str], None]
@@ -75,10 +77,67 @@ class Run:
             raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
         return found
 
-    def base(self) -> str:
-        from .llm.open import resolve
+    @property
+    def beside(self) -> Path:
+        """The folder that holds this run and those that `run:NAME` may name."""
+        return self.space.root.parent
 
-        return resolve(self.config.train.base, self.project.base)
+    def base(self) -> Weights:
+        """The weights that training starts from."""
+        from .llm.weights import resolve_weights
+
+        return resolve_weights(self.config.train.base, self.project.base, self.beside)
+
+    def model(self, name: str) -> Model:
+        """The model of that name in the config."""
+        from .llm.open import open_model
+
+        return open_model(name, self.config, self.project.base, self.beside)
+
+    def judge(self, name: str) -> Model | Reward:
+        """The model that scores: a reward model where `run:NAME` was trained as one, else a model that is asked."""
+        from .llm.weights import RUN, trained_run
+
+        if name.startswith(RUN):
+            found = trained_run(name, self.beside)
+            if found.described.get("objective") == "reward":
+                from .llm.reward import Reward
+
+                return Reward(*found.weights, name=name)
+        return self.model(name)
+
+    def path(self, name: str) -> Path:
+        """A file that the config names: relative paths start from the config. Raises ConfigError where it does not exist."""
+        found = self.project.base / Path(name).expanduser()
+        if not found.exists():
+            raise ConfigError(f"{name} does not exist: {found} is neither a file nor a folder.")
+        return found
+
+    @property
+    def mute(self) -> str:
+        """Why the run's model cannot be evaluated on questions, as it answers none; empty where it does."""
+        if getattr(load("objective", self.config.train.objective), "ANSWERS", True):
+            return ""
+        return "a reward model answers no questions: how it does on held-out pairs stands in train's record"
+
+    def curated(self, name: str) -> dict[str, Any]:
+        """The record of the curated examples of `run:NAME`. Raises ModelError where there is no such run, InputError where it has none."""
+        from .llm.weights import run_folder
+
+        record = Workspace(run_folder(name, self.beside)).record("curate")
+        if record is None:
+            raise InputError(f"{name} has no curated examples yet. Run that round first.")
+        return record
+
+    def examples_of(self, name: str) -> list[Example]:
+        """The curated examples of `run:NAME`, beside this run. Raises ModelError where there is no such run, InputError where it has none."""
+        from .llm.weights import run_folder
+
+        self.curated(name)
+        space = Workspace(run_folder(name, self.beside))
+        if space.holds_pairs("curate"):
+            raise InputError(f"{name} holds preference pairs, not examples. Name the run that its own examples came from.")
+        return list(space.read("curate", Example))
 
     @cached_property
     def held_out(self) -> frozenset[str]:
@@ -100,7 +159,7 @@ class Run:
 
 def index_options(project: Project) -> config.Index:
     """The index section with the place of its model: relative paths start from the config. Raises ModelError where there is none."""
-    from .llm.open import resolve
+    from .llm.weights import resolve
 
     options = project.config.index
     if not options.model:
@@ -122,38 +181,30 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
         project = config.load(path, settings)
         return Run(project, Workspace(out or Path("runs") / project.name), say)
     try:
-        base = Path(json.loads((path / "run.json").read_bytes())["base"])
+        told = json.loads((path / "run.json").read_bytes())
+        base, rounds = Path(told["base"]), tuple(told.get("rounds", ()))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path / 'run.json'} is damaged. Run groundling on the project again with --out {path}: it is written anew.") from error
     parsed = config.parse(config.override(yaml.safe_load(kept.read_text("utf-8")), settings), str(kept))
-    project = Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept)
+    project = Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept, rounds=rounds)
     return Run(project, Workspace(out or path), say)
 
 
 def tuned(run: Run) -> Local:
     """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
-    from .llm.local import Local, identity
-    from .llm.open import resolve
+    from .llm.local import Local
+    from .llm.weights import trained
     from .train import template_hash
 
     folder = run.space.folder("train")
-    described = run.space.described()
-    if described is None:
-        raise ModelError(f"{run.space.root} holds no trained model yet. Run `groundling run` on its project first.")
+    weights, described = trained(run.space.root)
     now = grounding.fingerprint(described["format"])
     if described["format_fingerprint"] != now or described["template_hash"] != template_hash(folder):
         raise ModelError(
             f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
             "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
         )
-    base = resolve(described["base"], run.project.base)
-    found = identity(base)
-    if found != described["base_fingerprint"]:
-        raise ModelError(
-            f"The adapter in {folder} was trained on other weights of {described['base']} than are there now ({described['base_fingerprint']}, now "
-            f"{found}). Together they would answer nonsense. Put the old weights back, or train again: groundling run … --redo train."
-        )
-    return Local(base, adapter=folder, name="tuned")
+    return Local(*weights, name="tuned")
 
 
 def filtering(run: Run) -> Context:
@@ -178,44 +229,20 @@ def filters(run: Run) -> list[str | dict[str, Any]]:
 def embedding(run: Run) -> dict[str, str]:
     """The identity of what the filters of curate compare meanings by: weights and prefix. Empty where no filter does."""
     from .curate import needs_model
-    from .llm.local import identity
+    from .llm.weights import identity
 
     if not needs_model(run.config.curate) or not run.config.index.model:
         return {}
     return {"model": identity(run.index_options.model), "prefix": run.config.index.query_prefix}
 
 
-@contextmanager
-def teaching(run: Run) -> Iterator[Model]:
-    """The run's teacher while the block runs. Replies of a real model are kept in the run's journal, and asked for once.
+def reads(run: Run) -> list[str]:
+    """The other runs, as `run:NAME`, of whose examples the run's recipe makes its records."""
+    from .synthesize import options_of
 
-    Raises ModelError for a key or a checkpoint that is missing; a BudgetError is told with what was spent in the end, calls in flight included.
-    """
-    from .llm.journal import Journal
-    from .llm.open import remembered, teacher
-
-    model = teacher(run.config.synthesize.teacher, run.config, run.project.base)
-    if model.name == "template":  # rules: nothing is paid, and asking again is as quick as looking up
-        yield model
-        return
-    journal = Journal(run.space.journal)
-    try:
-        asked = remembered(model, journal, run.config, run.say)
-        try:
-            yield asked
-        except BudgetError:
-            raise BudgetError(model.budget.sentence()) from None
-    finally:
-        journal.close()
-
-
-def kept_units(run: Run, model: Model, settings: dict[str, Any]) -> dict[str, Any]:
-    """The bench's `finished` and `finish`: which units of these settings an interrupted run was done with, as its journal tells."""
-    journal: Journal | None = getattr(model, "journal", None)
-    if journal is None:
-        return {}
-    work = digest("synthesize", json.dumps(settings, sort_keys=True), run.config.seed)
-    return {"finished": journal.finished(work), "finish": lambda unit: journal.finish(work, unit)}
+    section = run.config.synthesize
+    recipe = load("recipe", section.recipe)
+    return recipe.runs(options_of(recipe, section.options), section) if hasattr(recipe, "runs") else []
 
 
 def service(run: Run, **changes: Any) -> Service:
@@ -227,16 +254,34 @@ def service(run: Run, **changes: Any) -> Service:
     if run.space.record("train") is None or run.space.record("index") is None:
         raise ModelError(f"{run.space.root} holds no finished model to ask. Run `groundling run` on its project first.")
     fmt = grounding.FORMATS[run.space.described()["format"]]
+    if fmt.name == "step":
+        return _agent_service(run, options)
+    if fmt.name not in GROUNDED:
+        raise ModelError(f"The model of {run.space.root} was taught the format {fmt.name}, which is no conversation. Ask it with groundling predict.")
     answerer = Answerer(tuned(run), fmt, max_tokens=options.max_tokens)
     return Service(run.project.name, answerer, run.search, run.chunks, run.documents.get, options)
+
+
+def _agent_service(run: Run, options: config.Serve) -> Service:
+    """The service of a model that was taught the agent's steps: it searches by itself."""
+    from .agent import Agent, Settings, of_index
+    from .answer import Answerer
+    from .serve.service import Service
+
+    model = tuned(run)
+    agent = Agent(model, of_index(run.search), Settings(snippets=options.k))
+    return Service(run.project.name, Answerer(model, grounding.FORMATS["step"]), run.search, run.chunks, run.documents.get, options, agent)
 
 
 def write_config(run: Run) -> None:
     """Keep the effective config beside the outputs, so that the run folder alone can be served, continued and traced."""
     run.space.root.mkdir(parents=True, exist_ok=True)
-    data = run.config.model_dump(mode="json") | {"name": run.project.name}
+    data = run.config.model_dump(mode="json") | {"name": run.project.name, "rounds": []}
     data["documents"] = str(run.project.documents)
+    for name in run.config.train.chosen():  # written down, they would be as if set by hand, and another size or preset would change nothing
+        del data["train"][name]
     if run.project.questions:
         data["evaluate"]["questions"] = str(run.project.questions.resolve())
-    write_json(run.space.root / "run.json", {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve())})
+    told = {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve()), "rounds": list(run.project.rounds)}
+    write_json(run.space.root / "run.json", told)
     write_atomic(run.space.root / "config.yaml", yaml.safe_dump(data, allow_unicode=True, sort_keys=False).encode())

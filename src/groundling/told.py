@@ -31,6 +31,8 @@ def summary(name: str, record: dict[str, Any]) -> str:
     if preset := notes.get("preset"):
         text += _preset(preset)
     text += "".join(f"\n  {sentence}" for sentence in notes.get("advice", []))
+    if margins := notes.get("margins"):
+        text += "\n  margins: " + ", ".join(f"{k} {v:g}" for k, v in margins.items())
     if "kinds" in notes:
         text += "\n  kinds: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["kinds"].items())
     if name == "train" and notes.get("log"):
@@ -42,6 +44,15 @@ def _preset(told: dict[str, Any]) -> str:
     """What a preset chose and what of it was set by hand instead."""
     chose, by_hand = (", ".join(f"{k} {json.dumps(v)}" for k, v in told[part].items()) for part in ("chose", "by_hand"))
     return f"\n  preset {told['name']}: {chose or 'nothing'}" + (f"; set by hand: {by_hand}" if by_hand else "")
+
+
+def no_pairs(student: str, counts: dict[str, Any]) -> str:
+    """Why not one preference pair came, and what to change, as sentences."""
+    why = ", ".join(f"{n} × {reason}" for reason, n in {**counts["dropped"], **counts["failed"]}.items()) or "there was no prompt to ask"
+    return (
+        f'Not one preference pair came of the replies of "{student}": {why}. Where all are right, there is nothing to prefer: take harder examples, '
+        "or raise synthesize.options.temperature. Where none is right, set synthesize.options.chosen to reference. Replies so far are kept."
+    )
 
 
 def nothing_made(recipe: str, teacher: str, counts: dict[str, Any]) -> str:

@@ -6,8 +6,9 @@ import importlib.util
 from collections.abc import Collection
 
 from . import registry
-from .config import Config
+from .config import Config, Endpoint
 from .errors import ConfigError, MachineError
+from .records import Example, Pair
 from .runs import Run
 
 EXTRAS = {
@@ -37,13 +38,27 @@ def plugins(c: Config) -> list[tuple[str, str]]:
     return [*one, *(("filter", name) for name, _ in c.curate.steps()), *(("metric", m) for m in c.evaluate.metrics)]
 
 
+def _endpoints(c: Config) -> dict[str, Endpoint]:
+    """Those that are asked while examples are made."""
+    named = (c.synthesize.teacher, c.synthesize.student, c.synthesize.judge)
+    return {name: c.models[name] for name in named if name in c.models}
+
+
 def _prices(c: Config) -> None:
-    endpoint = c.models.get(c.synthesize.teacher)
-    if c.budget_usd and endpoint and not (endpoint.price_in or endpoint.price_out):
-        raise ConfigError(
-            f"budget_usd is set, but models.{c.synthesize.teacher} has no prices, so the budget could not stop anything. Give price_in and price_out "
-            "(USD per million tokens), or use budget_tokens."
-        )
+    for name, endpoint in _endpoints(c).items():
+        if c.budget_usd and not (endpoint.price_in or endpoint.price_out):
+            raise ConfigError(
+                f"budget_usd is set, but models.{name} has no prices, so the budget could not stop anything. Give price_in and price_out "
+                "(USD per million tokens), or use budget_tokens."
+            )
+
+
+def keys(c: Config) -> None:
+    """Raise ModelError where the key of an endpoint that will be asked is missing: before the stages that come first have taken their time."""
+    from .llm.api import Api
+
+    for name, endpoint in _endpoints(c).items():
+        Api(name, endpoint).ready()
 
 
 def _filters(run: Run) -> None:
@@ -59,18 +74,69 @@ def _filters(run: Run) -> None:
         raise MachineError(f'The filter {name} needs the extra [dense] (missing: {", ".join(absent)}): pip install "groundling[dense]".')
 
 
+def _format(c: Config) -> None:
+    """Refuse to teach a format for which the recipe makes no examples."""
+    from .synthesize import options_of
+
+    recipe = registry.load("recipe", c.synthesize.recipe)
+    made = getattr(recipe, "FORMATS", ())
+    if callable(made):
+        made = made(options_of(recipe, c.synthesize.options))
+    if made and c.train.format not in made:
+        raise ConfigError(f"The recipe {c.synthesize.recipe} makes examples for train.format={made[0]}, not for {c.train.format}. Set it so.")
+    if c.train.format == "step" and not made:
+        raise ConfigError(f"train.format step takes an agent's steps, and the recipe {c.synthesize.recipe} makes none. Use rest with rows: steps.")
+    if c.train.format == "labels" and not made:
+        raise ConfigError(f"train.format labels takes examples with labels, and the recipe {c.synthesize.recipe} makes none. Use classification.")
+
+
+def kinds(c: Config) -> None:
+    """Raise ConfigError where recipe, filters and objective do not speak of the same: examples, or preference pairs."""
+    from .curate import check_kind
+    from .synthesize import makes
+
+    made = makes(c.synthesize.recipe)
+    check_kind(c.curate, made)
+    if getattr(registry.load("objective", c.train.objective), "READS", Example) is made:
+        return
+    fitting = [n for n in registry.names("objective") if getattr(registry.load("objective", n), "READS", Example) is made]
+    there, wanted = ("preference pairs", "examples") if made is Pair else ("examples", "preference pairs")
+    raise ConfigError(
+        f"The recipe {c.synthesize.recipe} makes {there}, and train.objective {c.train.objective} learns from {wanted}. Set train.objective to one "
+        f"of {', '.join(fitting)}, or take another recipe{' (preference makes pairs)' if made is Example else ''}."
+    )
+
+
+def settings(c: Config) -> None:
+    """Raise ConfigError for the first mistake that the config alone shows: names, options, parts that do not go together, models not named."""
+    from .synthesize import check, options_of
+    from .train.options import options_of as objective_options
+
+    for kind, name in plugins(c):
+        registry.load(kind, name)
+    options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
+    objective_options(registry.load("objective", c.train.objective), c.train.options)
+    kinds(c)
+    _format(c)
+    check(c.synthesize)
+
+
 def verify(run: Run, wanted: Collection[str]) -> None:
     """Raise the UserError of the first mistake found that would stop one of the wanted stages."""
     from .evaluate import cases
-    from .synthesize import need_model, options_of
+    from .evaluate.scoring import metrics
+    from .synthesize import check, options_of
+    from .train.options import options_of as objective_options
 
     c = run.config
     for kind, name in plugins(c):
         registry.load(kind, name)
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
+    objective_options(registry.load("objective", c.train.objective), c.train.options)
+    kinds(c)
     _filters(run)
     if "synthesize" in wanted:
-        need_model(c.synthesize.recipe, c.synthesize.teacher, c.synthesize.options)
+        check(c.synthesize)
         _prices(c)
     retriever = registry.load("retriever", c.index.retriever)
     if hasattr(retriever, "check"):
@@ -78,7 +144,9 @@ def verify(run: Run, wanted: Collection[str]) -> None:
     if "train" in wanted:
         _trainer()
         run.base()
+        _format(c)
     if "evaluate" in wanted:
         cases.settings(c.evaluate)
+        metrics(c.evaluate.metrics, c.train.format)
     if run.questions:
         cases.check(run.questions)

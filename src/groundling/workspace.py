@@ -8,6 +8,7 @@ Its fingerprint is made of the fingerprints of the inputs and of the settings th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -103,7 +104,8 @@ class Output:
             worst = ", ".join(f"{n} × {reason}" for reason, n in self.failed.most_common(3))
             raise TooManyFailed(
                 f"{failed} of {total} {what} failed, more than max_failed allows ({share:.0%}): {worst}. "
-                f"Each is listed with its reason in {self.folder / 'failed.jsonl'}."
+                f"Each is listed with its reason in {self.folder / 'failed.jsonl'}. Mend the cause, or allow more with a higher max_failed, and give "
+                "the same command again."
             )
 
     def counts(self) -> dict[str, Any]:
@@ -176,6 +178,11 @@ class Workspace:
         path = self.folder("train") / "groundling.json"
         return json.loads(path.read_bytes()) if path.exists() else None
 
+    def started(self) -> Path | None:
+        """The folder that the relative paths of the run's config start from; None where the run was not begun."""
+        path = self.root / "run.json"
+        return Path(json.loads(path.read_bytes())["base"]) if path.is_file() else None
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second run off this folder. Released by the system when the process ends, however it ends."""
@@ -194,6 +201,11 @@ class Workspace:
 
     def read(self, stage: str, kind: type[R]) -> Iterator[R]:
         return read_lines(self.data(stage), kind)
+
+    def holds_pairs(self, stage: str) -> bool:
+        """Whether a stage's records are preference pairs; told by the first."""
+        with self.data(stage).open("rb") as handle:
+            return b'"rejected":' in handle.readline()
 
     @contextmanager
     def writing(
@@ -231,6 +243,14 @@ class Workspace:
         """Forget a stage's output, so that it runs anew."""
         if self.folder(stage).exists():
             shutil.rmtree(self.folder(stage))
+
+
+def content(path: Path) -> str:
+    """16 hex digits over a file, or over all files of a folder with their places in it."""
+    if path.is_dir():
+        return digest(*(f"{p.relative_to(path)} {content(p)}" for p in sorted(path.rglob("*")) if p.is_file()), length=16)
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
 
 
 def fingerprint(stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int) -> str:

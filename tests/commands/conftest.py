@@ -53,7 +53,7 @@ def teacher(served: Teacher) -> Teacher:
 def project(folder: Path, url: str, more: str = "", prices: str = "price_in: 2, price_out: 8") -> Path:
     """A folder of 16 short documents, 32 chunks, and a config with the fake teacher."""
     docs = folder / "docs"
-    docs.mkdir()
+    docs.mkdir(parents=True)
     for n, place in enumerate(PLACES):
         (docs / f"{place}.md").write_text(f"# {place}\n\n" + "\n\n".join(SENTENCES.format(p=place, n=11 + 3 * n + k) for k in (0, 40)))
     config = f"name: scales\nchunk: {{size: 330, overlap: 0}}\nmodels:\n  t: {{base_url: '{url}', model: fake, max_parallel: 64, {prices}}}\n"

@@ -12,6 +12,7 @@ from groundling import pipeline
 from groundling.commands.plan import plan
 from groundling.commands.preview import preview
 from groundling.errors import BudgetError, ModelError
+from groundling.llm import fake
 from groundling.llm.base import Reply
 from groundling.runs import open_run
 
@@ -110,6 +111,13 @@ def test_a_budget_that_is_too_small_says_what_it_buys(docs: Path, teacher: Teach
     assert planned(docs, 8, "budget_tokens=10000000")["synthesize"]["budget"]["enough"] == "yes"
 
 
+def test_a_pilot_that_gave_no_example_says_where_to_look(tmp_path: Path) -> None:
+    with fake.running("--reply", "fixed") as url:
+        told = written(project(tmp_path, url), 4)
+    assert "0 examples, 4 left out" in told and "the pilot gave no example. See with `groundling preview`" in told
+    assert "gave no example" not in written(project(tmp_path / "other", url), 0), "nothing was asked"
+
+
 def test_without_prices_money_is_not_known(tmp_path: Path, teacher: Teacher) -> None:
     docs = project(tmp_path, teacher.url, prices="key_env: ''")
     told = planned(docs, 4, "budget_usd=1")["synthesize"]
@@ -159,7 +167,7 @@ def test_a_provider_s_batches_are_not_waited_for(tmp_path: Path, teacher: Teache
 def test_while_batches_are_under_way_nothing_is_asked_a_second_time(tmp_path: Path, teacher: Teacher) -> None:
     from groundling.llm.batchstore import BatchStore
     from groundling.llm.budget import Cost
-    from groundling.llm.open import teacher as model_of
+    from groundling.llm.open import open_model as model_of
 
     docs = project(tmp_path, teacher.url, prices="batch: true, price_in: 2, price_out: 8")
     first = planned(docs, 3)["synthesize"]

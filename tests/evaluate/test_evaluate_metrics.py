@@ -6,8 +6,10 @@ from evaluate_world import REFUSAL, answer, case
 
 from groundling import registry, stats
 from groundling.config import Evaluate
+from groundling.errors import ConfigError
 from groundling.evaluate import metrics, scoring
 from groundling.evaluate.scoring import Replied
+from groundling.grounding import FORMATS
 
 UNANSWERABLE = case(answerable=False, relevant=[])
 
@@ -48,7 +50,7 @@ def test_one_question(name, c, a, wanted):
 
 
 def value(name, pairs):
-    return scoring.score(scoring.metrics([name])[-1], [Replied(c, a) for c, a in pairs], ("m", "k=3", "all"), 1)
+    return scoring.score(scoring.Metric(name, registry.load("metric", name)), [Replied(c, a) for c, a in pairs], ("m", "k=3", "all"), 1)
 
 
 FOUR = [
@@ -121,9 +123,14 @@ def test_contract(name):
         assert np.shape(module.summarise(*np.ones((shapes.pop(), 5)))) == (5,)
 
 
-def test_without_names_every_metric_of_the_folder_is_scored_the_headline_first():
+def test_without_names_every_metric_of_the_format_is_scored_its_headline_first():
     names = [m.name for m in scoring.metrics(Evaluate().metrics)]
-    assert names[0] == "correct" and sorted(names) == registry.names("metric")
+    assert names[0] == "correct" and {"f1", "rouge_l", "citation_f1", "abstain_recall"} < set(names) and not {"accuracy", "macro_f1"} & set(names)
+    assert [m.name for m in scoring.metrics([], "labels")] == ["accuracy", "macro_f1"]
+    fit = {fmt: {m.name for m in scoring.metrics([], fmt)} for fmt in FORMATS}
+    assert set().union(*fit.values()) == set(registry.names("metric")), "every file measures some format"
+    with pytest.raises(ConfigError, match="citation_f1 says nothing of models in the format labels. Those that do: accuracy, macro_f1."):
+        scoring.metrics(["macro_f1", "citation_f1"], "labels")
 
 
 def test_a_metric_is_a_file(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -121,6 +122,66 @@ def test_an_endpoint_that_tells_no_usage_is_counted_at_its_most() -> None:
     assert reply.tokens_in >= len("hello") and reply.tokens_out == 4
 
 
+# What servers differ in
+
+
+@pytest.mark.parametrize(
+    "usage", [{}, {"prompt_tokens": None, "completion_tokens": None}, {"prompt_tokens": 11}, {"prompt_tokens": 11.0, "total": 12}]
+)
+def test_a_usage_that_is_not_whole_is_counted_at_its_most_where_it_is_missing(usage: dict) -> None:
+    [reply], api = asyncio.run(served(Scripted(completion("four", usage=usage)), request("hello")))
+    assert reply.text == "four" and reply.tokens_out == 4 and api.meter.retries == 0
+    assert reply.tokens_in == 11 if "prompt_tokens" in usage and usage["prompt_tokens"] else reply.tokens_in >= len("hello")
+    assert isinstance(reply.tokens_in, int)
+
+
+def test_a_reply_in_parts_is_their_text_without_what_the_model_thought() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "it is "}, {"type": "text", "text": "4"}]
+    told = completion()
+    told["choices"][0]["message"]["content"] = parts
+    [reply], _ = asyncio.run(served(Scripted(told), request()))
+    assert reply.text == "it is 4"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": {"message": "Provider returned error", "code": 502}}, "200 with the error 502: Provider returned error"),
+        ({"error": "Model is overloaded", "error_type": "overloaded"}, r"200 without a reply \(no choices\): Model is overloaded"),
+        ({"choices": [{"message": {"content": "It w"}, "finish_reason": "error"}], "error": {"message": "stream broke"}}, "broke off: stream broke"),
+        ({"choices": None}, r"200 without a reply \(no choices\)"),
+    ],
+)
+def test_a_gateway_s_200_with_an_error_in_it_is_sent_again_and_its_words_are_told(body: dict, said: str) -> None:
+    [reply], api = asyncio.run(served(Scripted(body, completion("it was")), request()))
+    assert reply.text == "it was" and api.meter.retries == 1
+    [lost], _ = asyncio.run(served(Scripted(body), request(), retries=1))
+    assert lost.finish == "error" and re.search(said, lost.text), lost.text
+
+
+def test_a_gateway_s_200_with_a_fatal_error_stops_and_with_a_429_slows_down() -> None:
+    with pytest.raises(ModelError, match="200 with the error 401: No auth"):
+        asyncio.run(served(Scripted({"error": {"message": "No auth", "code": 401}}), request()))
+    [reply], api = asyncio.run(served(Scripted({"error": {"message": "slow down", "code": 429}}, completion()), request()))
+    assert reply.finish == "stop" and api.meter.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (424, '{"error": "Request failed during generation", "error_type": "generation"}', "424: Request failed during generation"),  # TGI
+        (503, '{"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}', "503: Loading model"),  # llama-server
+        (500, '{"error": {"message": "llama runner process has terminated", "code": null}}', "500: llama runner"),  # Ollama
+        (502, "<html>Bad gateway</html>", "502: a page of HTML"),
+    ],
+)
+def test_what_servers_say_when_they_fail_for_the_moment_is_sent_again(status: int, body: str, said: str) -> None:
+    [reply], api = asyncio.run(served(Scripted((status, body), completion()), request()))
+    assert reply.finish == "stop" and api.meter.retries == 1
+    [lost], _ = asyncio.run(served(Scripted((status, body)), request(), retries=1))
+    assert said in lost.text
+
+
 WIRE = {
     "refused": 0.05, "server_error": 0.1, "reset": 0.1, "cut_body": 0.1, "short_body": 0.1, "html": 0.1, "invalid_json": 0.1, "no_choices": 0.1,
     "duplicate": 0.1, "hang": 0.05,
@@ -151,7 +212,7 @@ def test_after_the_last_retry_a_reply_tells_that_there_is_none() -> None:
     assert (api.meter.failed, api.meter.retries, api.meter.calls) == (1, 3, 0)
 
 
-@pytest.mark.parametrize(("status", "hint"), [(400, "Mend it"), (401, "Check the key"), (403, "may not use"), (404, "Check base_url")])
+@pytest.mark.parametrize(("status", "hint"), [(400, "Mend it"), (401, "It wants a key"), (403, "may not use"), (404, "Check base_url")])
 def test_what_no_retry_mends_stops_the_run_with_the_server_s_own_words(status: int, hint: str) -> None:
     script = Scripted((status, json.dumps({"error": {"message": "The model `fake`\n does not exist" + "." * 900}})))
     with pytest.raises(ModelError) as caught:
@@ -159,6 +220,12 @@ def test_what_no_retry_mends_stops_the_run_with_the_server_s_own_words(status: i
     told = str(caught.value)
     assert len(script.bodies) == 1, "sent once"
     assert f"{status}: The model `fake` does not exist" in told and hint in told and '"gpt"' in told and len(told) < 700 and "\n" not in told
+
+
+def test_a_prompt_that_is_too_long_says_what_can_be_done() -> None:
+    script = Scripted((400, json.dumps({"error": {"message": "This model's maximum", "code": "context_length_exceeded"}})))
+    with pytest.raises(ModelError, match="400: This model's maximum.*smaller chunk.size"):
+        asyncio.run(served(script, request()))
 
 
 def test_a_spent_quota_is_no_matter_of_waiting() -> None:
@@ -246,6 +313,62 @@ def test_an_endpoint_that_never_answered_is_given_up_with_a_sentence(monkeypatch
         asyncio.run(ask(client(f"http://127.0.0.1:{closed_port()}/v1"), request()))
 
 
+def test_the_last_try_at_an_endpoint_that_never_answered_promises_no_further_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundling.llm.breaker.FIRST_WAIT", 0.1)
+    monkeypatch.setattr("groundling.llm.breaker.PATIENCE", 0.25)
+    said: list[str] = []
+    with pytest.raises(ModelError, match=r"no connection to 127.0.0.1:\d+ \(Connect call failed"):
+        asyncio.run(ask(client(f"http://127.0.0.1:{closed_port()}/v1", said=said), *(request(str(n)) for n in range(6))))
+    assert len(said) == 2 and "Next try in 0 s" in said[0], said  # after 0 and 0.1 s; the try after 0.3 s is the last
+
+
+# An endpoint that refuses every call
+
+
+def test_calls_that_are_all_refused_wait_and_none_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundling.llm.pace.FIRST_PAUSE", 0.02)
+    said: list[str] = []
+
+    async def main() -> Api:
+        script = Scripted(*[(429, "tokens per minute")] * 60, completion())
+        async with server(script) as url:
+            api = client(url, said=said, retries=4)
+            monkeypatch.setattr("groundling.llm.pace.LONGEST_PAUSE", 0.02)
+            asking = asyncio.ensure_future(ask(api, *(request(str(n)) for n in range(20))))
+            await asyncio.sleep(0.6)
+            assert not asking.done() and "refuses every call; next try in" in api.meter.notice
+            assert [r.finish for r in await asking] == ["stop"] * 20
+        return api
+
+    api = asyncio.run(main())
+    assert (api.meter.refused, api.meter.failed, api.meter.calls, api.meter.notice) == (60, 0, 20, "")
+    assert len(said) == 2 and "gpt refuses every call: 429: tokens per minute." in said[0] and "takes calls again" in said[1]
+
+
+def test_an_endpoint_that_refuses_every_call_is_asked_less_and_less_and_given_up_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundling.llm.pace.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("groundling.llm.pace.PATIENCE_NEW", 0.8)
+    script = Scripted((429, "not in your plan"))
+    with pytest.raises(ModelError, match="429: not in your plan. It refuses every call. See what the account's limits are"):
+        asyncio.run(served(script, *(request(str(n)) for n in range(20)), retries=4))
+    assert len(script.bodies) < 40, "each wait twice the last"
+
+
+def test_what_waits_to_be_sent_again_is_said() -> None:
+    async def main() -> None:
+        async with server(Scripted((503, "", {"Retry-After": "500"}))) as url:
+            api = client(url)
+            calls = [asyncio.ensure_future(api.reply(request(text))) for text in "ab"]
+            await asyncio.sleep(0.3)
+            assert api.meter.notice == "2 calls that broke or were refused wait to be sent again"
+            api.stop()
+            assert all(isinstance(e, Stopped) for e in await asyncio.gather(*calls, return_exceptions=True))
+            assert api.meter.notice == ""
+            await api.close()
+
+    asyncio.run(main())
+
+
 def test_an_outage_in_the_middle_is_got_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundling.llm.breaker.FIRST_WAIT", 0.1)
 
@@ -275,7 +398,7 @@ def test_the_key_goes_to_the_endpoint_and_nowhere_else(monkeypatch: pytest.Monke
         echoing = Scripted((401, f"Incorrect API key provided: {KEY}."))
         with pytest.raises(ModelError) as caught:
             await served(echoing, request(), key_env="MY_KEY")
-        assert "Incorrect API key provided: [key]" in str(caught.value)
+        assert "Incorrect API key provided: [key]" in str(caught.value) and "Check the key in the environment variable MY_KEY" in str(caught.value)
         assert caught.value.__cause__ is None
         [lost], _ = await served(Scripted((500, f"trace: Bearer {KEY}")), request(), key_env="MY_KEY", retries=1)
         assert KEY not in lost.text and "[key]" in lost.text
@@ -283,6 +406,14 @@ def test_the_key_goes_to_the_endpoint_and_nowhere_else(monkeypatch: pytest.Monke
 
     asyncio.run(main())
     assert KEY not in caplog.text and KEY not in "".join(said)
+
+
+@pytest.mark.parametrize("key", ["sk-first\nsk-second", "“sk-in-quotes”"])
+def test_a_key_that_cannot_be_one_is_a_sentence_that_does_not_repeat_it(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ModelError, match='"MY_KEY" is no key') as caught:
+        asyncio.run(served(Scripted(completion()), request(), key_env="MY_KEY"))
+    assert "sk-" not in str(caught.value)
 
 
 def test_a_key_that_is_not_there_is_a_sentence_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,6 +454,19 @@ def test_where_response_format_is_refused_words_ask_and_it_is_not_tried_again() 
     asyncio.run(main())
     assert ["response_format" in body for body in script.bodies] == [True, False, False]
     assert '"answer"' in script.bodies[1]["messages"][-1]["content"] and len(said) == 1
+
+
+def test_that_words_ask_is_said_only_where_that_helped() -> None:
+    """A 404 may also mean that there is no such model: then nothing is known of response_format."""
+    said: list[str] = []
+
+    async def main() -> None:
+        async with server(Scripted((404, "no such model"))) as url:
+            with pytest.raises(ModelError, match="404: no such model"):
+                await ask(client(url, said=said), request(schema=SCHEMA))
+
+    asyncio.run(main())
+    assert said == []
 
 
 def test_with_native_a_refused_response_format_stops_and_with_prompt_none_is_sent() -> None:

@@ -14,7 +14,7 @@ from groundling.llm.base import call_key
 from groundling.llm.batchprogress import Progress
 from groundling.llm.batchwire import State
 from groundling.llm.journal import Journal
-from groundling.llm.open import remembered, teacher
+from groundling.llm.open import open_model, remembered
 from groundling.panel import Teller, View, line
 from groundling.synthesize.view import calls
 
@@ -79,11 +79,11 @@ def test_what_batches_brought_is_not_asked_again_call_by_call(tmp_path: Path) ->
             journal = Journal(tmp_path / "journal.sqlite")
             whole = config(url)
             with pytest.raises(ModelError, match=r"6 requests are in 1 of teacher's batches .* paid for twice"):
-                remembered(teacher("teacher", whole), journal, whole, print)
+                remembered(open_model("teacher", whole), journal, whole, print)
             second = batch(url, tmp_path)
             await second.replies(asked[:1])  # the others' replies come with it, and nobody is there for them
             await second.close()
-            one_by_one = remembered(teacher("teacher", whole), journal, whole, print)
+            one_by_one = remembered(open_model("teacher", whole), journal, whole, print)
             assert journal.spent("teacher").tokens > 0, "they count towards budgets"
             assert [r.finish for r in await one_by_one.replies(asked)] == ["stop"] * 6 and one_by_one.meter.from_journal == 6
             await one_by_one.drain()

@@ -11,8 +11,9 @@ import pytest
 
 from groundling.errors import ConfigError, ModelError
 from groundling.llm.base import Reply, Request
-from groundling.llm.local import Local, accepts_documents, batches, load_tokenizer, weights_fingerprint
-from groundling.llm.open import resolve, teacher
+from groundling.llm.local import Local, accepts_documents, batches, load_tokenizer
+from groundling.llm.open import open_model
+from groundling.llm.weights import resolve, weights_fingerprint
 
 REFUSES = (
     "{%- for m in messages -%}{%- if m['role'] not in ['system', 'user', 'assistant'] -%}{{ raise_exception('unknown role') }}{%- endif -%}"
@@ -207,6 +208,6 @@ def test_a_path_that_does_not_exist_is_never_looked_for_on_a_hub(name: str, tmp_
 
 
 def test_an_unknown_teacher_is_a_sentence() -> None:
-    assert teacher("template").name == "template"
+    assert open_model("template").name == "template"
     with pytest.raises(ConfigError, match='There is no model "gpt": neither under models in the config, nor built in. Known: nano, template.'):
-        teacher("gpt")
+        open_model("gpt")

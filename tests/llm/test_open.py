@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from groundling.config import Config, parse
-from groundling.errors import ConfigError, ModelError
+from groundling.errors import BudgetError, ConfigError, ModelError
 from groundling.llm import fake
 from groundling.llm.api import Api
 from groundling.llm.base import Reply, Request
 from groundling.llm.batch import Batch
 from groundling.llm.budget import Cost
 from groundling.llm.journal import Journal, Origin
-from groundling.llm.open import remembered, teacher
+from groundling.llm.open import open_model, remembered
 
 from .torture import documents, random
 
@@ -33,30 +33,30 @@ def config(**settings) -> Config:
 
 
 def test_a_name_is_the_template_an_endpoint_or_a_checkpoint(tiny_model: Path) -> None:
-    assert teacher("template").name == "template"
-    assert type(teacher("gpt", config())) is Api and type(teacher("gpt", config(batch=True))) is Batch
-    local = teacher(str(tiny_model), config())
+    assert open_model("template").name == "template"
+    assert type(open_model("gpt", config())) is Api and type(open_model("gpt", config(batch=True))) is Batch
+    local = open_model(str(tiny_model), config())
     assert local.batched and local.fingerprint.startswith("local/")
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match='no model "gtp".*Did you mean "gpt"'):
-        teacher("gtp", config())
+        open_model("gtp", config())
     with pytest.raises(ConfigError, match='Did you mean "template"'):
-        teacher("templat", Config())
+        open_model("templat", Config())
     with pytest.raises(ModelError, match="is not a folder"):
-        teacher("./nowhere", Config())
+        open_model("./nowhere", Config())
 
 
 def test_an_endpoint_is_opened_with_what_earlier_runs_of_the_folder_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "j.sqlite")
     journal.put({"k": Reply(text="t", tokens_in=300, tokens_out=200)}, Origin("gpt", True), usd=0.5)
-    opened = remembered(teacher("gpt", c := config(tokens_per_day=600)), journal, c, print)
+    opened = remembered(open_model("gpt", c := config(tokens_per_day=600)), journal, c, print)
     assert opened.inner.budget.spent_tokens == 500 and opened.inner.budget.spent_usd == 0.5
     assert opened.inner.gate.limits.wait(50) == 0 and opened.inner.gate.limits.wait(200) > 86_000
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(ModelError, match="NO_SUCH_KEY"):
-        remembered(teacher("gpt", c := config(key_env="NO_SUCH_KEY")), journal, c, print)
+        remembered(open_model("gpt", c := config(key_env="NO_SUCH_KEY")), journal, c, print)
     journal.close()
 
 
@@ -64,7 +64,7 @@ def test_what_a_broken_call_may_have_cost_is_in_the_journal_for_the_next_run(tmp
     async def main(journal: Journal) -> int:
         async with fake.serving(fake.Script(wire={"short_body": 0.5})) as url:
             c = parse({"budget_tokens": 10**6, "models": {"gpt": {"base_url": url, "model": "fake", "retries": 20, "max_parallel": 8}}}, "test")
-            model = remembered(teacher("gpt", c), journal, c, print)
+            model = remembered(open_model("gpt", c), journal, c, print)
             await model.replies([Request(messages=[{"role": "user", "content": f"What is {n}?"}], max_tokens=20) for n in range(20)])
             await model.drain()
             return model.inner.budget.spent_tokens
@@ -73,6 +73,27 @@ def test_what_a_broken_call_may_have_cost_is_in_the_journal_for_the_next_run(tmp
     spent = asyncio.run(main(journal))
     lost = Cost(*journal._db.execute("SELECT sum(tokens_in), sum(tokens_out), sum(usd) FROM lost").fetchone())
     assert lost.tokens > 0 and journal.spent().tokens == spent
+    journal.close()
+
+
+def test_two_endpoints_of_one_run_spend_one_budget(tmp_path: Path) -> None:
+    """A teacher and a judge, each of which alone would stay below it."""
+
+    async def main(journal: Journal) -> None:
+        async with fake.serving(fake.Script(latency=0.01)) as url:
+            one = {"base_url": url, "max_parallel": 4}
+            c = parse({"budget_tokens": 3000, "models": {"a": one | {"model": "fake"}, "b": one | {"model": "other"}}}, "test")
+            models = [remembered(open_model(name, c), journal, c, print) for name in "ab"]
+            requests = [Request(messages=[{"role": "user", "content": f"What is {n}?"}], max_tokens=20) for n in range(400)]
+            ended = await asyncio.gather(*(m.replies(requests) for m in models), return_exceptions=True)
+            for m in models:
+                await m.drain()
+            assert [type(e) for e in ended] == [BudgetError, BudgetError]
+
+    journal = Journal(tmp_path / "j.sqlite")
+    asyncio.run(main(journal))
+    assert 2000 < journal.spent().tokens <= 3000
+    assert min(journal.spent(name).tokens for name in "ab") > 500
     journal.close()
 
 

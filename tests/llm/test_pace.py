@@ -112,6 +112,31 @@ def test_refusals_at_random_do_not_bring_it_to_its_knees() -> None:
     assert sum(levels) / len(levels) > 64, levels[::20]
 
 
+@pytest.mark.parametrize(("latency", "refused"), [(0.05, 0.01), (1.0, 0.08)])
+def test_an_endpoint_that_refuses_every_call_is_hardly_asked_and_soon_filled_when_it_takes_them_again(latency: float, refused: float) -> None:
+    """A quota that is used up from the 15th to the 60th second."""
+    seen = endpoint(lambda at: -1 if 15 <= at < 60 else 64, latency, 100)
+    assert seen.refused < refused, "some dozens of refusals, not one every few milliseconds"
+    assert set(seen.levels[int(40 / 0.05) : int(60 / 0.05)]) == {1}
+    assert seen.levels[int(85 / 0.05)] >= 48, "a try after 20 s at most, and a few seconds to the old level"
+
+
+def test_it_is_given_up_after_a_while_sooner_where_it_never_took_a_call() -> None:
+    clock = Clock()
+    never, once = Pace(8, clock), Pace(8, clock)
+    once.start()
+    once.succeeded()
+    once.ended()
+    for seconds in range(0, 90_000, 30):
+        clock.now = float(seconds)
+        for pace in (never, once):
+            pace.refused(pace.start())
+            pace.ended()
+        assert never.hopeless == (seconds > 600) and once.hopeless == (seconds > 86_400)
+    once.succeeded()
+    assert not once.hopeless and not once.refusing
+
+
 def test_a_capacity_that_changes_is_followed_down_and_up() -> None:
     seen = endpoint(lambda at: 64 if at < 15 else 16 if at < 30 else 128, 0.05, 60)
     assert seen.held >= 0.85 and seen.refused < 0.02, seen.levels[::20]

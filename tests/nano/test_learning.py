@@ -14,7 +14,7 @@ BEFORE = {aim.ASKED, aim.NEAR, aim.GATHER}  # what follows from the question bef
 def loaded():
     from transformers import AutoTokenizer
 
-    from groundling.llm.open import resolve
+    from groundling.llm.weights import resolve
 
     return AutoTokenizer.from_pretrained(resolve("nano"))
 

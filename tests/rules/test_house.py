@@ -145,7 +145,8 @@ def test_the_command_line_stands_on_top_and_errors_at_the_bottom() -> None:
     for leaf in ("groundling.errors", "groundling.seeds", "groundling.records"):
         assert GRAPH[leaf] == set(), leaf
     assert GRAPH["groundling.grounding"] == {"groundling.records"}
-    assert GRAPH["groundling.config"] <= {"groundling.errors", "groundling.registry"}
+    assert GRAPH["groundling.config"] <= {"groundling.errors", "groundling.registry", "groundling.sections"}
+    assert GRAPH["groundling.sections"] <= {"groundling.published"} and not GRAPH["groundling.published"], "tables of values know nothing"
 
 
 def test_only_the_workspace_knows_the_folders_of_a_run() -> None:
@@ -287,4 +288,6 @@ def test_the_prompts_that_models_were_taught_are_unchanged() -> None:
         "ja": "ja/1:da7ffef395d77918",
         "backward": "backward/1:d5f3682322e62e52",
         "labels": "labels/1:fdd91481540a18b2",
+        "instruct": "instruct/1:535348e947e3f233",
+        "step": "step/1:9f326f252438513b",
     }

@@ -123,6 +123,15 @@ def test_max_tokens_shortens_but_never_lengthens(serving):
     assert [r.max_tokens for r in service.answerer.model.requests] == [5, 20, 20]
 
 
+def test_a_stop_string_ends_what_is_shown_and_not_what_the_model_writes(serving):
+    service = make_service({"leave": CITED})
+    client = serving(service)
+    assert client.ask("leave", stop=[" [", "days"]).json["choices"][0]["message"]["content"] == "25 "
+    assert [e["choices"][0]["delta"].get("content") for e in events(client.ask("leave", stop=" [", stream=True).text)][1:-1] == ["25", " days"]
+    assert not any(r.stop for r in service.answerer.model.requests)
+    assert client.ask("leave", stop=None).json["choices"][0]["message"]["content"] == "25 days [1]"
+
+
 def test_questions_run_side_by_side(serving):
     service = make_service({"leave": CITED, "both": TWO}, delay=0.3)
     client = serving(service)
@@ -146,6 +155,8 @@ BAD = {
     "no content": ({"messages": [{"role": "user", "content": None}]}, "question is empty"),
     "stream": ({"messages": [{"role": "user", "content": "x"}], "stream": "yes"}, '"stream" is true or false'),
     "max_tokens": ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}, '"max_tokens" is a whole number'),
+    "stop": ({"messages": [{"role": "user", "content": "x"}], "stop": [1]}, '"stop" is a text'),
+    "no stop": ({"messages": [{"role": "user", "content": "x"}], "stop": ""}, '"stop" is a text'),
     "documents": ({"messages": [{"role": "user", "content": "x"}], "documents": "text"}, '"documents" is a list'),
     "a document": ({"messages": [{"role": "user", "content": "x"}], "documents": ["a", {"title": "b"}]}, "Number 2"),
 }

@@ -87,12 +87,15 @@ class Scripted(Fake):
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def made(folder: Path, recipe: str, chunks: Sequence[Chunk], teacher: Any = None, seed: int = 42, section: dict | None = None, **options: Any):
-    """(examples, the stage's output) of a recipe over the chunks. `section` are further settings of synthesize."""
+def made(
+    folder: Path, recipe: str, chunks: Sequence[Chunk], teacher: Any = None, seed: int = 42, section: dict | None = None, seats: dict | None = None,
+    **options: Any,
+):  # fmt: skip
+    """(examples, the stage's output) of a recipe over the chunks. `section` are further settings of synthesize, `seats` further fields of the bench."""
     out = Output(folder)
     bench = Bench(
         teacher=teacher or Fake(), search=searcher(chunks), chunks=chunks, seed=seed, recipe=recipe, drop=out.drop, fail=out.fail,
-        split_of=lambda document: "held_out" if document in HELD_OUT else "train",
+        split_of=lambda document: "held_out" if document in HELD_OUT else "train", **(seats or {}),
     )  # fmt: skip
     settings = config.Synthesize(recipe=recipe, options=options, **(section or {}))
     try:

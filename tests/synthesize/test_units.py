@@ -31,7 +31,12 @@ def bench(chunks, **more) -> Bench:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RECIPES)
+def over_chunks() -> list[str]:
+    """The recipes whose units are made of chunks alone, not of another run's examples or of a file."""
+    return [name for name in RECIPES if not any(hasattr(registry.load("recipe", name), other) for other in ("runs", "files"))]
+
+
+@pytest.mark.parametrize("name", over_chunks())
 def test_units_have_ids_of_their_own_and_a_place_to_be_shown(name: str) -> None:
     chunks, recipe = handbook(6), registry.load("recipe", name)
     found = units_of(name, chunks, bench(chunks), options_of(recipe, {}))

@@ -10,6 +10,7 @@ import pytest
 
 from groundling import config
 from groundling.llm.local import need_torch
+from groundling.llm.weights import Weights
 from groundling.panel import View
 from groundling.train.objectives import sft
 from groundling.train.tokens import Row
@@ -26,7 +27,7 @@ def test_training_tells_a_view_and_prints_nothing_raw(tiny_model: Path, tmp_path
         seen.append(view())
 
     rows = [Row(id=str(n), ids=[5 + n, 9, 12, 7], spans=[(2, 4)]) for n in range(4)]
-    log = sft.run(rows, str(tiny_model), config.Train(epochs=3, batch=2, rank=2), 1, tmp_path, watch)
+    log = sft.run(rows, Weights(str(tiny_model)), config.Train(epochs=3, batch=2, rank=2), 1, tmp_path, watch)
     assert log and [v.done for v in seen] == [0, 6] and seen[1].total == 6
     assert seen[1].facts["epoch"] == "3.00 of 3" and float(seen[1].facts["loss"]) == pytest.approx(log[-1]["loss"], abs=0.001)
     told = capfd.readouterr()

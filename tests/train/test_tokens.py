@@ -13,6 +13,7 @@ from groundling import config
 from groundling.errors import InputError, ModelError
 from groundling.grounding import ABSTAIN, FORMATS
 from groundling.llm.local import load_tokenizer
+from groundling.llm.weights import Weights
 from groundling.nano import tokenizer as nano
 from groundling.records import Example, Passage, Quote
 from groundling.train import check_rows
@@ -143,13 +144,13 @@ def test_an_over_long_example_is_dropped_and_counted_never_cut(tiny_model: Path,
     long = example(passages=[PASSAGES[0], Passage(id="b", title="", text="Words and more words. " * 60)], id="long")
     short = row_of(example(), "raft", tokenizer, True)
     out = Output(tmp_path)
-    rows = rows_of([long, example()], str(tiny_model), config.Train(max_length=len(short.ids)), out)
+    rows = rows_of([long, example()], Weights(str(tiny_model)), config.Train(max_length=len(short.ids)), out)
     out.close()
     assert rows == [short], "an example of exactly max_length tokens stays, whole"
     assert out.dropped == {"longer than train.max_length": 1}
     assert '"id":"long"' in (tmp_path / "dropped.jsonl").read_text()
     again = Output(tmp_path / "again")
-    assert rows_of([example()], str(tiny_model), config.Train(max_length=len(short.ids) - 1), again) == []
+    assert rows_of([example()], Weights(str(tiny_model)), config.Train(max_length=len(short.ids) - 1), again) == []
     again.close()
 
 
@@ -173,6 +174,6 @@ def test_the_model_is_tried_on_an_example_that_was_trained(tiny_model: Path, tmp
     monkeypatch.setattr(stage, "reload", lambda folder, base, example, fmt: tried.append(example.id))
     long = example(passages=[PASSAGES[0], Passage(id="b", title="", text="Words and more words. " * 900)], id="long")
     out = Output(tmp_path)
-    stage.train([long, example(id="short")], config.Train(max_length=256), str(tiny_model), 42, out)
+    stage.train([long, example(id="short")], config.Train(max_length=256), Weights(str(tiny_model)), 42, out)
     out.close()
     assert tried == ["short"] and out.counts()["in"] == 2

@@ -1,4 +1,4 @@
-"""The arguments of `export` and `import`; what they do stands in exporting.py and importing.py, which load only when they are run."""
+"""The arguments of `export`, `import` and `compare`; what they do stands in files of their own, which load only when they are run."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def import_(
     from .importing import Wanted, bring
 
     bring(Wanted(files, out, shape, max_failed), _say, as_json)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="run folders, two or more; each is tested against the first")],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """The trained models of several runs at the same settings, with intervals and paired tests."""
+    from .comparing import compare as do
+
+    do(runs, as_json, _say)
 
 
 def _say(text: str) -> None:

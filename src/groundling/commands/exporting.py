@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .. import registry
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..export import Counts, Order, Told, Training, write
 from ..records import Document, Example, Pair
 from ..runs import Run, Say, open_run
@@ -49,7 +49,7 @@ def _of_run(run: Run, wanted: Wanted) -> dict[str, Any]:
     data = run.space.data("curate")
     order = Order(
         wanted.target, wanted.out, wanted.format or _own_format(run, wanted.target), run.project.name, kind_of(data), wanted.split,
-        wanted.licence, _training(run, wanted.target), run.split_of,
+        wanted.licence, _training(run, wanted.target),
     )  # fmt: skip
     return write(order, read_lines(data, order.kind), lambda counts: _told(run, counts))
 
@@ -63,8 +63,13 @@ def _training(run: Run, target: str) -> Training | None:
     """What a trainer's config takes over, for the targets that write one; the others need no base model."""
     if not hasattr(registry.load("export", target.replace("-", "_")), "further"):
         return None
-    t = run.config.train
-    return Training(run.base(), t.rank, t.alpha, t.dropout, t.epochs, t.batch, t.rate, t.max_length)
+    t, base = run.config.train, run.base()
+    if base.adapters:
+        raise ConfigError(
+            f'--to {target} writes a trainer\'s config, which names one base model, and train.base "{t.base}" is a base with adapters. '
+            "Export the rows alone: --to trl-preference, trl or jsonl."
+        )
+    return Training(base.base, t.rank, t.alpha, t.dropout, t.epochs, t.batch, t.rate, t.max_length)
 
 
 def _of_import(path: Path, wanted: Wanted) -> dict[str, Any]:

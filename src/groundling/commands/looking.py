@@ -39,10 +39,12 @@ def trace(run: Run, identity: str, as_json: bool) -> None:
 
 def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
     from ..evaluate.scoring import Row
-    from ..records import Example
+    from ..records import Example, Pair
 
     chunks = [c for c in run.chunks.values() if identity in (c.id, c.document)]
-    examples = list(run.space.read("curate", Example)) if run.space.data("curate").exists() else []
+    there = run.space.data("curate").exists()
+    pairs = list(run.space.read("curate", Pair)) if there and run.space.holds_pairs("curate") else []
+    examples = list(run.space.read("curate", Example)) if there and not pairs else []
     own = [e for e in examples if e.id == identity]
     rows = list(run.space.read("evaluate", Row)) if run.space.data("evaluate").exists() else []
     asked = [r for r in rows if r.id == identity]
@@ -56,5 +58,10 @@ def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
         "document": [{"id": d.id, "path": d.path, "title": d.title} for d in documents],
         "chunk": [{"id": c.id, "path": c.path, "span": f"{c.start}-{c.end}", "title": c.title, "text": c.text} for c in chunks],
         "example": [{"id": e.id, "split": e.split, "support": e.support, "question": e.question, "answer": e.answer} for e in own],
+        "pair": [
+            {"id": p.id, "example": p.unit, "split": p.split, "question": p.question, "chosen": p.chosen, "rejected": p.rejected}
+            for p in pairs
+            if identity in (p.id, p.unit, p.document)
+        ],
         "answer": [{"id": r.id, "model": r.model, "setting": r.setting, "question": r.question, "answer": r.answer} for r in asked],
     }

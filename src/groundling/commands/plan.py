@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .. import forecast, pipeline
@@ -12,8 +12,9 @@ from ..config import Endpoint
 from ..forecast import Allowed, Budget, Interval, Pace, Spent, Totals
 from ..llm import standin, tokens
 from ..llm.base import Model
-from ..runs import Run, teaching
-from ..synthesize import called, need_model
+from ..runs import Run
+from ..seats import teaching
+from ..synthesize import called, need_model, roles
 from ..synthesize.choose import Unit, drawn, seeded
 from ..synthesize.trial import Trial
 from . import plan_batch
@@ -49,17 +50,17 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
     if as_json:
         run.say = lambda text: None
     chosen = run.config.synthesize
-    need_model(chosen.recipe, chosen.teacher, chosen.options)
+    need_model(chosen.recipe, chosen.teacher, chosen.options, roles(chosen))
     prepare(run)
     told: dict[str, Any] = {"project": run.project.name, "synthesize": {"state": _state(run)}}
     if told["synthesize"]["state"] == "done":
         told["train"] = training(run, None, [])
     else:
         asked = direct(run)
-        with run.space.lock(), teaching(asked) as model:
-            at, why = desk(asked, model), closed(asked, model, pilot)
+        with run.space.lock(), teaching(asked) as models:
+            at, why = desk(asked, models), closed(asked, models.teacher, pilot)
             sample = _stored(at, pilot) if why else _sampled(at, pilot)
-            told["synthesize"] |= estimate(at, sample, run.config.models.get(model.name))
+            told["synthesize"] |= estimate(at, sample, run.config.models.get(models.teacher.name))
             told["synthesize"]["assumed"] += [f"nothing was asked, because {why}"] if why else []
         kept = [e for t in sample.trials for e in t.examples]
         said = judgements(run, kept)
@@ -91,7 +92,7 @@ def _sampled(at: Desk, pilot: int) -> Sample:
         return Sample(*attempts(at, lambda tried: [] if tried else chosen, len(chosen)), assumed=False)
     endpoint = getattr(getattr(at.bench.teacher, "inner", None), "endpoint", None)
     nobody = standin.StandIn(native=endpoint is not None and endpoint.structured != "prompt")
-    aside = at._replace(bench=at.bench._replace(teacher=nobody, finish=lambda unit: None))
+    aside = at._replace(bench=_standing_in(at, lambda model: nobody)._replace(finish=lambda unit: None))
     trials, measured = attempts(aside, lambda tried: [] if tried else order[:SAMPLE], min(SAMPLE, len(order)))
     return Sample(trials, measured._replace(seconds=0.0), assumed=True, schema_share=nobody.schema_share)
 
@@ -101,8 +102,14 @@ def _stored(at: Desk, pilot: int) -> Sample:
     finished = [c for c in seeded(_drawn(at), at.run.config.seed) if c.id in at.bench.finished][:pilot]
     if not finished:
         return _sampled(at, 0)
-    aside = at._replace(bench=at.bench._replace(teacher=Stored(at.bench.teacher)))
+    aside = at._replace(bench=_standing_in(at, Stored))
     return Sample(*attempts(aside, lambda tried: [] if tried else finished, len(finished)), assumed=False)
+
+
+def _standing_in(at: Desk, instead: Callable[[Any], Any]) -> Any:
+    """The bench with something else in the place of each model that would be asked. A reward model is none: it costs nothing."""
+    roles = {"teacher": at.bench.teacher, "student": at.bench.student, "judge": at.bench.judge}
+    return at.bench._replace(**{role: instead(model) for role, model in roles.items() if hasattr(model, "replies")})
 
 
 def _drawn(at: Desk) -> list[Unit]:

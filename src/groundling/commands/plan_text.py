@@ -12,6 +12,7 @@ from . import plan_batch
 _ENOUGH = {
     "yes": "enough", "no": "NOT enough", "perhaps": "perhaps not enough: the interval holds it", "not known": "not known whether it is enough",
 }  # fmt: skip
+_BARREN = "  NOTE: the pilot gave no example. See with `groundling preview` what the teacher says before anything more is paid."
 
 
 def show(told: dict[str, Any], say: Callable[[str], None]) -> None:
@@ -35,6 +36,7 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
         f"synthesize   recipe {made['recipe']}, teacher {made['teacher']}{where}",
         f"{made['called']:12s} {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left to ask about",
         _pilot(made["pilot"], bool(made["endpoint"]), made["called"]),
+        *([_BARREN] if made["pilot"] and not made["pilot"]["examples"] else []),
         "",
         f"{'left to do':12s} {'expected':>14s}   95 % interval",
         _row("calls", left["calls"], _number),
@@ -85,6 +87,7 @@ def _train(train: dict[str, Any]) -> list[str]:
         _row("  steps", train["steps"], _number) + f"   {train['epochs']:g} epochs",
         _row("  time", train["seconds"], span, "not measured")
         + ("   by the last training of this run" if train["seconds"].value else "   train once, and the next plan tells"),
+        *(f"  {line}" for line in train["memory"]),
     ]
 
 

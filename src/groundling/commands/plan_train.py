@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import forecast, pipeline
+from ..config import Train
 from ..forecast import Interval
-from ..records import Example
+from ..records import Example, Pair
 from ..runs import Run
 
 SAMPLE = 300  # examples that are rendered and counted
@@ -22,19 +23,28 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
     """
     state = {s.name: s.state for s in pipeline.states(run)}
     if state["curate"] == "done":
-        rows = [e for e in run.space.read("curate", Example) if e.split == "train"]
+        kind = Pair if run.space.holds_pairs("curate") else Example
+        rows = [e for e in run.space.read("curate", kind) if e.split == "train"]
         count = Interval(float(len(rows)), float(len(rows)), float(len(rows)))
     else:
         rows = [e for e in kept if e.split == "train"]
         count = _trained_on(expected, len(rows), round(len(kept) / share)) if expected and kept else Interval(None)
     each, why = _tokens(run, rows)
-    options = run.config.train
+    options, memory = memory_of(run)
+    step = options.batch * options.accumulate
     return {
         "state": state["train"], "examples": count, "measured_in": min(len(rows), SAMPLE), "counted": state["curate"] == "done",
         "tokens": forecast.scaled(count, each) if each else Interval(None), "tokens_why": why,
-        "steps": Interval(*(None if n is None else float(math.ceil(options.epochs * math.ceil(n / options.batch))) for n in count)),
-        "epochs": options.epochs, "base": options.base, "seconds": _seconds(run, count, each),
+        "steps": Interval(*(None if n is None else float(options.steps or math.ceil(options.epochs * math.ceil(n / step))) for n in count)),
+        "epochs": options.epochs, "base": options.base, "memory": memory, "seconds": _seconds(run, count, each),
     }  # fmt: skip
+
+
+def memory_of(run: Run) -> tuple[Train, list[str]]:
+    """The settings that training will have, and what they take: at most, as examples are seldom as long as they may be."""
+    from ..train.dial import at_most
+
+    return at_most(run.config.train, run.base())
 
 
 def _trained_on(expected: Interval, passed: int, made: int) -> Interval:
@@ -47,7 +57,7 @@ def _trained_on(expected: Interval, passed: int, made: int) -> Interval:
 
 def _tokens(run: Run, rows: Sequence[Example]) -> tuple[float | None, str]:
     """Mean tokens of an example in the base's own tokenizer; None and the reason where they cannot be counted here."""
-    base = run.base()
+    base = str(run.base().outermost)
     if not rows:
         return None, "no example to count yet"
     if not Path(base).is_dir():
@@ -57,12 +67,16 @@ def _tokens(run: Run, rows: Sequence[Example]) -> tuple[float | None, str]:
     except ImportError:
         return None, 'the extra [train] is not installed: pip install "groundling[train]"'
     from ..llm.local import accepts_documents, load_tokenizer
+    from ..train.pairs import pair_row
     from ..train.tokens import row_of
+
+    def size(e: Example | Pair) -> int:
+        return len((pair_row if isinstance(e, Pair) else row_of)(e, run.config.train.format, tokenizer, role).ids)
 
     tokenizer = load_tokenizer(base)
     role = accepts_documents(tokenizer)
     some = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    return sum(len(row_of(e, run.config.train.format, tokenizer, role).ids) for e in some) / len(some), ""
+    return sum(map(size, some)) / len(some), ""
 
 
 def _seconds(run: Run, count: Interval, each: float | None) -> Interval:

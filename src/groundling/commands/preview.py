@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import config, registry
 from ..errors import ModelError
-from ..records import Example
-from ..runs import Run, teaching
-from ..synthesize import need_model
+from ..records import Example, Pair
+from ..runs import Run
+from ..seats import teaching
+from ..synthesize import check
 from ..synthesize.choose import Unit, seeded
 from ..synthesize.trial import Dropped, Trial
 from .trials import Desk, Measured, attempts, closed, desk, direct, judgements, prepare
@@ -30,13 +31,13 @@ def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
     if as_json:
         run.say = lambda text: None
     wanted = _with(run, recipe)
-    need_model(recipe, wanted.config.synthesize.teacher, wanted.config.synthesize.options)
+    check(wanted.config.synthesize)
     prepare(run)
     chosen = direct(wanted)
-    with run.space.lock(), teaching(chosen) as model:
-        if why := closed(chosen, model, math.ceil(count / 3)):
+    with run.space.lock(), teaching(chosen) as models:
+        if why := closed(chosen, models.teacher, math.ceil(count / 3)):
             raise ModelError(f"No row can be asked for now: {why}.")
-        at = desk(chosen, model)
+        at = desk(chosen, models)
         order = seeded(at.units, run.config.seed)
         trials, measured = attempts(at, lambda tried: _next(order, tried, count), math.ceil(count / 3))
     told = report(at, trials, measured, count)
@@ -90,14 +91,22 @@ def _chunk(at: Desk, trial: Trial, shown: set[str], said: dict[str, dict[str, st
     }  # fmt: skip
 
 
-def _row(at: Desk, example: Example, checks: dict[str, str | None]) -> dict[str, Any]:
+def _pair(pair: Pair) -> dict[str, Any]:
+    """A preference in the places of an example: its chosen reply as the answer."""
+    shown = [{"title": p.title, "text": p.text, "oracle": False} for p in pair.passages]
+    told = {"support": f"chosen, margin {pair.margin:g}" if pair.margin is not None else "chosen", "quotes": [], "reasoning": ""}
+    return {"id": pair.id, "question": pair.question, "answer": pair.chosen, "rejected": pair.rejected, "split": pair.split, "passages": shown} | told
+
+
+def _row(at: Desk, example: Example | Pair, checks: dict[str, str | None]) -> dict[str, Any]:
     dropped = next((f"{name}: {reason}" for name, reason in checks.items() if reason), None)
-    return {
+    said = {"checks": {at.bench.recipe: "made", **{name: reason or "kept" for name, reason in checks.items()}}, "kept": dropped is None}
+    if isinstance(example, Pair):
+        return _pair(example) | said
+    return said | {
         "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
         "passages": [{"title": p.title, "text": p.text, "oracle": n == example.oracle} for n, p in enumerate(example.passages)],
         "quotes": [q.text for q in example.quotes], "reasoning": example.reasoning,
-        "checks": {at.bench.recipe: "made", **{name: reason or "kept" for name, reason in checks.items()}},
-        "kept": dropped is None,
     }  # fmt: skip
 
 
@@ -137,9 +146,11 @@ def _show_row(row: dict[str, Any], head: str, line: Any) -> None:
         mark, style = ("oracle → ", "green") if passage["oracle"] else ("         ", "")
         line(f"{mark}[{n}] {passage['title']}", style, 2)
         line(_short(passage["text"]), "dim", 15)
-    if not any(p["oracle"] for p in row["passages"]):
+    if "rejected" not in row and not any(p["oracle"] for p in row["passages"]):
         line("(the passage with the answer is left out on purpose)", "yellow", 2)
     line(f"answer ({row['support']}): {row['answer']}", "bold")
+    if "rejected" in row:
+        line(f"rejected: {row['rejected']}", "red")
     for quote in row["quotes"]:
         line(f"quote: “{quote}”", "italic", 2)
     if row["reasoning"]:
@@ -158,7 +169,7 @@ def _short(text: str) -> str:
 
 def _bill(part: dict[str, Any]) -> str:
     money = f", {part['usd']:.6f} USD" if part["usd"] else ""
-    return f"{part['calls']} calls, {part['tokens_in']:,} tokens in, {part['tokens_out']:,} out{money}"
+    return f"{_many(part['calls'], 'call')}, {part['tokens_in']:,} tokens in, {part['tokens_out']:,} out{money}"
 
 
 def _show_sum(told: dict[str, Any], number: int, line: Any) -> None:

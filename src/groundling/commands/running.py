@@ -11,6 +11,7 @@ import yaml
 
 from .. import pipeline
 from ..runs import Run, service
+from ..sections import GROUNDED
 from ..workspace import write_atomic
 from .reporting import write_report
 
@@ -24,11 +25,14 @@ def effective(run: Run) -> str:
 def run_all(run: Run, first: str, last: str, redo: list[str]) -> None:
     """Run the stages, write the report, and show the model at work."""
     pipeline.run_stages(run, first, last, redo)
-    if pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate"):
+    if pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate") and not run.mute:
         after_evaluate(run, None)
-        show_answers(run)
         where = run.space.root
-        run.say(f"\nReport: {where / 'report.html'}\nAsk:    groundling chat {where}\nServe:  groundling serve {where}")
+        if run.config.train.format in GROUNDED:
+            show_answers(run)
+            run.say(f"\nReport: {where / 'report.html'}\nAsk:    groundling chat {where}\nServe:  groundling serve {where}")
+        else:
+            run.say(f'\nReport: {where / "report.html"}\nAsk:    groundling predict {where} "some text"')
 
 
 def after_evaluate(run: Run, json_out: Path | None) -> None:
@@ -43,6 +47,8 @@ def after_evaluate(run: Run, json_out: Path | None) -> None:
 def score_table(scores: list[dict[str, Any]]) -> str:
     """The main metrics of every model and setting as a small table."""
     shown = ("correct", "f1", "precision_answered", "citation_precision", "abstain_recall", "false_refusal_rate")
+    if "correct" not in (measured := [s["metric"] for s in scores]):
+        shown = tuple(dict.fromkeys(measured))
     rows = [s for s in scores if s["questions"] == "all" and s["metric"] in shown]
     lines = [f"\n{'model':10s} {'setting':8s} " + " ".join(f"{m[:18]:>18s}" for m in shown)]
     for model, setting in dict.fromkeys((s["model"], s["setting"]) for s in rows):

@@ -31,7 +31,9 @@ def commented(model: type[config.Section], indent: int = 0) -> str:
             continue
         value = json.dumps(default, ensure_ascii=False)
         comment = f"  # {field.description}" if field.description else ""
-        lines.append(f"{pad}{name}: {value}{comment}")
+        # What a preset or a size may choose is not set before somebody sets it.
+        off = "# " if (field.json_schema_extra or {}).get("chosen") else ""
+        lines.append(f"{pad}{off}{name}: {value}{comment}")
     return "\n".join(lines) + "\n"
 
 

@@ -17,8 +17,9 @@ from ..llm.batchstore import Known, known
 from ..llm.meter import Meter, Snapshot
 from ..panel import View, span
 from ..records import Example
-from ..runs import Run, filtering, kept_units
-from ..synthesize import Bench, RecipeOptions, called, options_of, units_of
+from ..runs import Run, filtering
+from ..seats import Models, seats
+from ..synthesize import Bench, RecipeOptions, called, leave, options_of, units_of
 from ..synthesize.choose import Unit
 from ..synthesize.trial import Trial, attempt
 from ..synthesize.view import budget_of, calls
@@ -78,9 +79,7 @@ def direct(run: Run) -> Run:
 
 def batches(run: Run) -> Known:
     """What the run's folder knows of the teacher's batches."""
-    from ..llm.open import teacher
-
-    return known(run.space.journal.parent, teacher(run.config.synthesize.teacher, run.config, run.project.base).fingerprint)
+    return known(run.space.journal.parent, run.model(run.config.synthesize.teacher).fingerprint)
 
 
 def closed(run: Run, model: Model, units: int) -> str:
@@ -110,15 +109,14 @@ class Stored:
         return [there.get(key) or Reply(text="It was not asked.", finish="error") for key in keys]
 
 
-def desk(run: Run, model: Model) -> Desk:
+def desk(run: Run, models: Models) -> Desk:
     """A bench like synthesize's, for one recipe and its options."""
     chosen = run.config.synthesize
     recipe = registry.load("recipe", chosen.recipe)
     stage = pipeline.STAGES[pipeline.NAMES.index("synthesize")]
     bench = Bench(
-        teacher=model, search=run.search, chunks=list(run.chunks.values()), seed=run.config.seed, recipe=chosen.recipe,
-        drop=lambda reason, what: None, fail=lambda reason, what, detail="": None, split_of=run.split_of,
-        **kept_units(run, model, pipeline.settings_of(run, stage)),
+        recipe=chosen.recipe, drop=lambda reason, what: None, fail=lambda reason, what, detail="": None,
+        **seats(run, models, pipeline.settings_of(run, stage)),
     ).ready()  # fmt: skip
     options = options_of(recipe, chosen.options)
     return Desk(recipe, options, bench, run, units_of(chosen.recipe, bench.chunks, bench, options))
@@ -152,7 +150,7 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
             seconds = time.perf_counter() - start
         finally:
             area.stop()
-            await _leave(at.bench.teacher)
+            await leave(at.bench)
         return _difference(before, meter.snapshot(), seconds, area.total)
 
     with at.run.watch(view), stoppable(getattr(at.bench.teacher, "stopping", WAITING)) as stop:
@@ -169,13 +167,6 @@ async def together(work: Sequence[Awaitable[T]]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _leave(teacher: Any) -> None:
-    """Wait for calls in flight and store them; close the connections."""
-    for name in ("drain", "close"):
-        if hasattr(teacher, name):
-            await getattr(teacher, name)()
 
 
 class _Area:

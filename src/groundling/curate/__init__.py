@@ -3,22 +3,29 @@
 A filter is a file in `filters/` with one door: `check(example, context)` where it judges one by one, or `sift(examples, context)` where it must
 see all; both give the reason why an example is dropped, a short constant phrase, or None. One with `Options` takes them as a third argument.
 `WHOLE = True` says that its word hangs on the whole set, and means nothing for a handful; `needs_model(options)`, that it asks `context.embed`.
+
+A filter that judges preference pairs too says `READS = (Example, Pair)` and has a door of its own for them, `pairs(pairs, context)`. One that judges
+nothing else says `READS = (Pair,)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .. import registry
 from ..config import Curate
+from ..errors import ConfigError
 from ..options import Options, checked
-from ..records import Example, Passage, Question
+from ..records import Example, Pair, Passage, Question
 from ..workspace import Output
 
 if TYPE_CHECKING:
     import numpy
+
+
+R = TypeVar("R", Example, Pair)
 
 
 class Context(NamedTuple):
@@ -55,15 +62,34 @@ def identity(options: Curate) -> list[str | dict[str, Any]]:
     return [{name: chosen} if chosen else name for name, chosen in named]
 
 
-def judged(name: str, examples: Sequence[Example], context: Context, given: dict[str, Any] | None = None) -> list[str | None]:
-    """One filter's word on each example: the reason it is dropped, or None."""
+def check_kind(options: Curate, kind: type[Example] | type[Pair]) -> None:
+    """Raise ConfigError for the first filter of the config that does not understand what the recipe makes."""
+    fitting = [name for name in registry.names("filter") if kind in reads(name)]
+    for name, _ in options.steps():
+        if kind not in reads(name):
+            there, other = ("preference pairs", "examples") if kind is Pair else ("examples", "preference pairs")
+            raise ConfigError(
+                f"The filter {name} judges {other}, and the recipe makes {there}. Take it out of curate.filters; for {there} there are: "
+                f"{', '.join(fitting)}."
+            )
+
+
+def reads(name: str) -> tuple[type[Example] | type[Pair], ...]:
+    """What a filter can judge."""
+    return getattr(registry.load("filter", name), "READS", (Example,))
+
+
+def judged(name: str, examples: Sequence[Any], context: Context, given: dict[str, Any] | None = None) -> list[str | None]:
+    """One filter's word on each example or pair: the reason it is dropped, or None."""
     module = registry.load("filter", name)
     options = options_of(name, given or {})
     more = (context, options) if hasattr(module, "Options") else (context,)
+    if hasattr(module, "pairs") and any(isinstance(example, Pair) for example in examples):
+        return module.pairs(examples, *more)
     return module.sift(examples, *more) if hasattr(module, "sift") else [module.check(example, *more) for example in examples]
 
 
-def shared(examples: Iterable[Example]) -> Iterator[Example]:
+def shared(examples: Iterable[R]) -> Iterator[R]:
     """The examples, equal passages held once: a chunk stands in many of them, and its text is what fills the memory."""
     known: dict[Passage, Passage] = {}
     for example in examples:
@@ -71,9 +97,11 @@ def shared(examples: Iterable[Example]) -> Iterator[Example]:
         yield example
 
 
-def curate(examples: Iterable[Example], options: Curate, context: Context, out: Output) -> None:
+def curate(examples: Iterable[R], options: Curate, context: Context, out: Output) -> None:
     """Run the filters, each on what the ones before it kept. What is kept stays in its order."""
     kept = list(shared(examples))
+    if kept:
+        check_kind(options, type(kept[0]))
     for name, given in options.steps():
         verdicts = judged(name, kept, context, given)
         for example, reason in zip(kept, verdicts, strict=True):
@@ -84,5 +112,6 @@ def curate(examples: Iterable[Example], options: Curate, context: Context, out: 
         out.keep(example)
     supports: dict[str, int] = {}
     for example in kept:
-        supports[f"{example.split} {example.support}"] = supports.get(f"{example.split} {example.support}", 0) + 1
+        sort = f"{example.split} {'pairs' if isinstance(example, Pair) else example.support}"
+        supports[sort] = supports.get(sort, 0) + 1
     out.note(kept_by=dict(sorted(supports.items())))

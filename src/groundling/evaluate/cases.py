@@ -1,6 +1,7 @@
 """Questions as cases: what is asked in which setting, and which of the passages shown hold the gold passage.
 
-The settings are `none` (no passage), `given` (the gold passage and nothing else) and `k=N` (what search finds, as in serving).
+The settings are `none` (no passage), `given` (the gold passage and nothing else) and `k=N` (what search finds, as in serving). Formats that are not
+grounded (`labels`, `backward`) know only `given`: their cases are the held-out examples themselves, with what these show.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import NamedTuple
 from ..answer import Asked, Search, passages_of
 from ..config import Evaluate
 from ..errors import InputError
-from ..records import Chunk, Document, Passage, Question
+from ..grounding import Format
+from ..records import Chunk, Document, Example, Passage, Question
 from .text import contains
 
 
@@ -141,6 +143,21 @@ def check(questions: Sequence[Question]) -> None:
     for q in questions:
         if q.answerable and not any(a.strip() for a in q.answers):
             raise InputError(f'Question "{q.id}" is answerable but names no answer. Add one to its answers, or set answerable to false.')
+
+
+def questions_of(examples: Sequence[Example], fmt: Format) -> list[Question]:
+    """Held-out examples as questions: what the format teaches of each (a label, a question) is the one accepted answer."""
+    return [Question(id=e.id, question=e.question, answers=[fmt.target(e)[-1]], answerable=True, document=e.document) for e in examples]
+
+
+def held_out(examples: Sequence[Example], fmt: Format, drawn: Sequence[Question]) -> Built:
+    """The cases of the drawn ones, in the one setting `given`: each is shown what its example shows. Nothing of it was trained on."""
+    known, cases = {q.id: q for q in drawn}, []
+    for e in examples:
+        if q := known.get(e.id):
+            relevant = [n for n, p in enumerate(e.passages) if p.title in q.answers]
+            cases.append(Case(q, "given", Asked(e.question, e.passages), relevant, None))
+    return Built({"given": cases}, {})
 
 
 class Built(NamedTuple):

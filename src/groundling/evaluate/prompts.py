@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..answer import Prompt
 from ..grounding import ABSTAIN, FORMATS, Format, Message, numbered
 from ..records import Example, Passage
+from ..sections import GROUNDED
 
 PLAIN = """Read the numbered passages and answer the question from them alone.
 
@@ -21,6 +22,14 @@ Reply in exactly this form, on two lines:
 
 If no passage holds the answer, reply with this one line:
 <ANSWER>: {abstain}"""
+
+PLAIN_LABELS = """Which of these labels fits the text best? Reply with the label alone, word for word.
+
+{labels}
+
+Text:
+{text}"""
+SHOTS = 8  # worked examples of labels, at most: one for each
 
 
 class Candidate(NamedTuple):
@@ -40,6 +49,32 @@ def plain(question: str, passages: Sequence[Passage]) -> list[Message]:
     """One user message that any chat model understands. Its replies are read as the format `raft`."""
     shown = f"Passages:\n\n{numbered(passages)}" if passages else "Passages: none."
     return [{"role": "user", "content": f"{PLAIN.format(abstain=ABSTAIN['en'])}\n\n{shown}\n\nQuestion: {question}"}]
+
+
+def plain_labels(text: str, labels: Sequence[Passage]) -> list[Message]:
+    """One user message that any chat model understands, with all labels."""
+    listed = "\n".join(f"{p.title}: {p.text}" if p.text else p.title for p in labels)
+    return [{"role": "user", "content": PLAIN_LABELS.format(labels=listed, text=text)}]
+
+
+def worked_labels(examples: Sequence[Example]) -> list[Example]:
+    """The shortest training example of each label, of SHOTS labels at most, the shortest of all first."""
+    found: dict[str, Example] = {}
+    for e in sorted((e for e in examples if e.split == "train"), key=lambda e: (len(e.question), e.id)):
+        found.setdefault(e.answer, e)
+    return list(found.values())[:SHOTS]
+
+
+def few_shot_labels(fmt: Format, examples: Sequence[Example]) -> Prompt:
+    """The format's own messages, with worked texts and their labels between the list of labels and the text."""
+    before = "".join(f"Text: {e.question}\n\nLabel: {e.answer}\n\n" for e in examples)
+
+    def prompt(text: str, labels: Sequence[Passage]) -> list[Message]:
+        *first, last = fmt.prompt(text, labels)
+        listed, mark, rest = last["content"].partition(f"Text: {text}\n\nLabel:")
+        return [*first, {**last, "content": f"{listed}{before}{mark}{rest}"}]
+
+    return prompt
 
 
 def worked(examples: Sequence[Example]) -> list[Example]:
@@ -69,6 +104,12 @@ def few_shot(fmt: Format, examples: Sequence[Example], documents_role: bool = Fa
 
 def candidates(fmt: Format, examples: Sequence[Example], documents_role: bool = False) -> list[Candidate]:
     """The ways to ask, in the order in which ties are broken. Without training examples there are no worked ones."""
-    found = [Candidate("own", fmt, own(fmt, documents_role)), Candidate("plain", FORMATS["raft"], plain)]
+    found = [Candidate("own", fmt, own(fmt, documents_role))]
+    if fmt.name == "labels":
+        found.append(Candidate("plain", fmt, plain_labels))
+        labelled = worked_labels(examples)
+        return [*found, Candidate("few-shot", fmt, few_shot_labels(fmt, labelled))] if labelled else found
+    if fmt.name in GROUNDED:
+        found.append(Candidate("plain", FORMATS["raft"], plain))
     shots = worked(examples)
     return [*found, Candidate("few-shot", fmt, few_shot(fmt, shots, documents_role))] if shots else found

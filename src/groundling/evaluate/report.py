@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..records import Score
 from ..workspace import write_atomic
 from . import charts, view
+from .beside import Table
 from .scoring import HEADLINE, Comparison, Row
 
 
@@ -17,7 +18,7 @@ class ReportData(NamedTuple):
 
     `notes` are evaluate's own (record.json of 7-scores); `records` the record.json of each stage, `failed` the lines of its
     failed.jsonl, by stage; `losses` pairs of step and loss; `origin` says in a sentence how the questions came about; `models`
-    describes base and tuned.
+    describes base and tuned; `beside` are the rounds up to this one, `replaced` which model was taken after each that could replace its parent.
     """
 
     name: str
@@ -30,6 +31,8 @@ class ReportData(NamedTuple):
     failed: Mapping[str, Sequence[Mapping[str, Any]]] = {}
     losses: Sequence[tuple[float, float]] = ()
     models: Mapping[str, str] = {}
+    beside: Sequence[Table] = ()
+    replaced: Sequence[str] = ()
 
 
 def _plots(data: ReportData, order: list[str]) -> list[dict[str, str]]:
@@ -67,13 +70,14 @@ def render(data: ReportData) -> str:
         "name": view.name,
     }
     order = view.order(data.scores)
-    plots = [{**p, "svg": Markup(p["svg"])} for p in _plots(data, order)]
+    grounded = view.is_grounded(data.notes)
+    plots = [{**p, "svg": Markup(p["svg"])} for p in _plots(data, order)] if grounded else []
     curve = Markup(charts.loss(data.losses, "Training loss by step")) if len(data.losses) > 1 else ""
     return env.get_template("report.html.jinja").render(
         data=data, headline=view.headline(data.scores, data.tests, data.notes), tables=view.tables(data.scores, data.tests, data.notes),
         plots=plots, groups=view.seen(data.scores, data.notes), retrieval=view.retrieval(data.scores), curve=curve,
         stages=view.stages(data.records, data.failed), worst=view.worst(data.rows, data.notes), prompt=data.notes.get("prompt"),
-        labels=view.labels(data.scores),
+        labels=view.labels(data.scores), grounded=grounded, confusion=data.notes.get("confusion"),
     )  # fmt: skip
 
 

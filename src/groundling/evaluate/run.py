@@ -20,6 +20,7 @@ from ..seeds import seed_of
 from ..workspace import Output, write_json
 from . import cases, prompts, scoring
 from .cases import Books, Case
+from .confusion import confusion
 from .scoring import Metric, Replied
 
 BASE, TUNED, RETRIEVAL = "base", "tuned", "retrieval"
@@ -36,7 +37,10 @@ class Contestant(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that evaluate needs. `examples`: the curated training examples, for the worked prompt. `progress`: label, done, total."""
+    """All that evaluate needs. `examples`: the curated training examples, for the worked prompt. `progress`: label, done, total.
+
+    `held_out`: where the format is not grounded, the examples that the models are asked instead of questions.
+    """
 
     options: Evaluate
     seed: int
@@ -45,6 +49,16 @@ class Plan(NamedTuple):
     models: Sequence[Contestant]
     examples: Sequence[Example] = ()
     progress: Progress = lambda label, done, total: None
+    held_out: Sequence[Example] = ()
+
+    @property
+    def format(self) -> str:
+        return self.models[0].format.name
+
+    @property
+    def setting(self) -> str:
+        """The setting that the headline speaks of, and in which prompts are tried."""
+        return "given" if self.held_out else cases.middle(self.options)
 
 
 def chosen(questions: Sequence[Question], limit: int, seed: int, purpose: str) -> list[Question]:
@@ -83,7 +97,7 @@ async def _choose(plan: Plan, one: Contestant, built: cases.Built, used: Metric,
     """How a model is asked: in its own format, or in the best of three ways."""
     if not one.trial:
         return prompts.Candidate("own", one.format, prompts.own(one.format, one.model.documents_role))
-    setting = cases.middle(plan.options)
+    setting = plan.setting
     found = built.cases[setting]
     drawn = {q.id for q in chosen([c.question for c in found], plan.options.prompt_trials, plan.seed, "trial")}
     trial = [c for c in found if c.question.id in drawn]
@@ -136,10 +150,8 @@ async def evaluate(plan: Plan, out: Output) -> list[Score]:
 
     Raises InputError where the questions cannot be scored, ConfigError for an unknown metric.
     """
-    used, wanted = scoring.metrics(plan.options.metrics), cases.settings(plan.options)
-    cases.check(plan.questions)
-    questions = chosen(plan.questions, plan.options.limit, plan.seed, "limit")
-    built = cases.build(questions, plan.books, wanted)
+    used = scoring.metrics(plan.options.metrics, plan.format)
+    built, questions = _built(plan)
     answered = {one.label: await _contest(plan, one, built, used, out) for one in plan.models}
     out.check(plan.options.max_failed, "answers")
     scores = _retrieval(built)
@@ -154,6 +166,17 @@ async def evaluate(plan: Plan, out: Output) -> list[Score]:
     return scores
 
 
+def _built(plan: Plan) -> tuple[cases.Built, list[Question]]:
+    """The cases of every setting, and the questions in them."""
+    if plan.held_out:
+        drawn = chosen(cases.questions_of(plan.held_out, plan.models[0].format), plan.options.limit, plan.seed, "limit")
+        return cases.held_out(plan.held_out, plan.models[0].format, drawn), drawn
+    wanted = cases.settings(plan.options)
+    cases.check(plan.questions)
+    drawn = chosen(plan.questions, plan.options.limit, plan.seed, "limit")
+    return cases.build(drawn, plan.books, wanted), drawn
+
+
 def _tests(plan: Plan, answered: dict[str, dict[str, list[Replied]]], used: Sequence[Metric]) -> list[scoring.Comparison]:
     if BASE not in answered or TUNED not in answered:
         return []
@@ -164,9 +187,10 @@ def _tests(plan: Plan, answered: dict[str, dict[str, list[Replied]]], used: Sequ
 def _notes(plan: Plan, built: cases.Built, answered: dict[str, dict[str, list[Replied]]], asked: Sequence[Question]) -> dict[str, object]:
     kinds = Counter("answerable" if q.answerable else "unanswerable" for q in asked)
     every = [(label, r) for label, found in answered.items() for replied in found.values() for r in replied]
-    return {
-        "headline": {"setting": cases.middle(plan.options), "metric": scoring.HEADLINE},
-        "questions": dict(kinds) | {"left out by limit": len(plan.questions) - len(asked)},
+    more = {"confusion": confusion(answered, plan.setting)} if plan.format == "labels" else {}
+    return more | {
+        "headline": {"setting": plan.setting, "metric": scoring.headline(plan.format), "format": plan.format},
+        "questions": dict(kinds) | {"left out by limit": len(plan.held_out or plan.questions) - len(asked)},
         "gold": built.gold,
         "passages_left_out": sum(r.answer.left_out for _, r in every if r.answer),
         "cut_at_max_tokens": dict(Counter(label for label, r in every if r.cut)),

@@ -7,7 +7,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import registry, stats
+from ..errors import ConfigError
 from ..records import Answer, Passage, Quote, Record, Score
+from ..sections import GROUNDED
 from ..seeds import seed_of
 from .cases import Case
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 HEADLINE = "correct"
+HEADLINES = {"labels": "accuracy", "backward": "rouge_l", "instruct": "rouge_l", "step": "f1"}  # of formats that are not grounded
 Parts = tuple[float, ...]
 
 
@@ -101,9 +104,21 @@ class Metric(NamedTuple):
         return sum(r.answer is None and self.score(r.case, _empty(r.case)) is not None for r in replied)
 
 
-def metrics(names: Sequence[str]) -> list[Metric]:
-    """The metrics of these names (none: all there are), the headline first and each once. Raises ConfigError for an unknown one."""
-    return [Metric(name, registry.load("metric", name)) for name in dict.fromkeys([HEADLINE, *(names or registry.names("metric"))])]
+def headline(fmt: str) -> str:
+    """The metric that speaks for a format."""
+    return HEADLINES.get(fmt, HEADLINE)
+
+
+def metrics(names: Sequence[str], fmt: str = GROUNDED[0]) -> list[Metric]:
+    """The metrics of these names (none: all that measure the format), its headline first and each once.
+
+    Raises ConfigError for an unknown one, and for one that says nothing of the format.
+    """
+    fit = [name for name in registry.names("metric") if fmt in getattr(registry.load("metric", name), "FORMATS", GROUNDED)]
+    for name in names:
+        if registry.load("metric", name) and name not in fit:
+            raise ConfigError(f"evaluate.metrics: {name} says nothing of models in the format {fmt}. Those that do: {', '.join(fit)}.")
+    return [Metric(name, registry.load("metric", name)) for name in dict.fromkeys([headline(fmt), *(names or fit)])]
 
 
 def _empty(case: Case) -> Answer:
@@ -150,6 +165,11 @@ def compare(metric: Metric, base: Sequence[Replied], tuned: Sequence[Replied], s
     setting = tuned[0].case.setting
     pairs = [(b, t) for b, t in zip(base, tuned, strict=True) if b.answer is not None and t.answer is not None]
     both = [(p, q) for b, t in pairs if ((p := metric.parts(b)), (q := metric.parts(t))) != (None, None)]
+    return tested(metric, setting, both, seed)
+
+
+def tested(metric: Metric, setting: str, both: Sequence[tuple[Parts | None, Parts | None]], seed: int) -> Comparison:
+    """Two models on the same questions, each with what the metric says of both; None where a question is outside a model's denominator."""
     common = {"setting": setting, "metric": metric.name, "n": len(both)}
     if not both:
         return Comparison(base=None, tuned=None, difference=None, low=None, high=None, p=None, method="none", **common)
@@ -180,6 +200,6 @@ def row(model: str, one: Replied, used: Sequence[Metric]) -> Row:
         model=model, setting=case.setting, id=case.question.id, question=case.question.question, gold=case.question.answers,
         answerable=case.question.answerable, document=case.question.document, seen=case.seen, passages=answer.passages,
         relevant=case.relevant, turns=answer.turns, answer=answer.text, abstained=answer.abstained, quotes=answer.quotes,
-        citations=answer.citations, invalid=answer.invalid, cut=one.cut, correct=scores[HEADLINE] == 1, scores=scores,
+        citations=answer.citations, invalid=answer.invalid, cut=one.cut, correct=scores[used[0].name] == 1, scores=scores,
         tokens_in=answer.tokens_in, tokens_out=answer.tokens_out,
     )  # fmt: skip

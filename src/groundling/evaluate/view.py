@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 from .. import registry
 from ..answer import find
 from ..records import Score
+from ..sections import GROUNDED
 from .scoring import HEADLINE, Comparison, Row
 
 WORST = 20
+# Headlines that count right and wrong, in words; of others no answer is plainly wrong.
+_DID = {HEADLINE: ("did the right thing on", "on", "questions"), "accuracy": ("chose the right label for", "for", "texts")}
 LISTED = 200  # failures of a stage that are listed; the rest is counted
 Notes = Mapping[str, Any]
 
@@ -49,7 +52,8 @@ def signed(value: float | None) -> str:
 
 def name(metric: str) -> str:
     """A metric's name for a reader."""
-    return {"f1": "token F1", "rouge_l": "ROUGE-L", "citation_f1": "citation F1"}.get(metric, metric.replace("_", " "))
+    words = {"f1": "token F1", "rouge_l": "ROUGE-L", "citation_f1": "citation F1", "macro_f1": "macro F1", "bleu": "BLEU"}
+    return words.get(metric, metric.replace("_", " "))
 
 
 def p_value(p: float | None) -> str:
@@ -85,8 +89,15 @@ def _one(scores: Sequence[Score], model: str, setting: str, metric: str, questio
     return next((s for s in scores if (s.model, s.setting, s.metric, s.questions) == (model, setting, metric, questions)), None)
 
 
-def asked_with(setting: str) -> str:
+def is_grounded(notes: Notes) -> bool:
+    """Whether the models answer from passages, which may be right or wrong ones, and may abstain."""
+    return (notes.get("headline") or {}).get("format", GROUNDED[0]) in GROUNDED
+
+
+def asked_with(setting: str, notes: Notes | None = None) -> str:
     """A setting in words."""
+    if notes and not is_grounded(notes):
+        return "with all labels in the prompt" if notes["headline"]["format"] == "labels" else "on the held-out examples"
     if setting == "none":
         return "without any passage"
     if setting == "given":
@@ -97,21 +108,23 @@ def asked_with(setting: str) -> str:
 
 def headline(scores: Sequence[Score], tests: Sequence[Comparison], notes: Notes) -> str:
     """What came out, in a sentence or two: both models, their intervals, the difference and its p."""
-    setting = _middle(notes, scores)
-    tuned, base = (_one(scores, m, setting, HEADLINE) for m in ("tuned", "base"))
+    setting, metric = _middle(notes, scores), (notes.get("headline") or {}).get("metric", HEADLINE)
+    tuned, base = (_one(scores, m, setting, metric) for m in ("tuned", "base"))
     if tuned is None or tuned.value is None:
         return "The tuned model was not scored."
-    said = f"{asked_with(setting).capitalize()}, the tuned model did the right thing on {percent(tuned.value)} of {tuned.n} questions"
+    did, to, what = _DID.get(metric, (f"reached a {name(metric)} of", "a", "examples"))
+    of = "of" if metric in _DID else "over"
+    said = f"{asked_with(setting, notes).capitalize()}, the tuned model {did} {percent(tuned.value)} {of} {tuned.n} {what}"
     said += f" (95 % interval {interval(tuned.low, tuned.high)} %)"
     if base is None or base.value is None:
         return f"{said}. No base model was scored beside it."
-    said += f", the base model on {percent(base.value)} ({interval(base.low, base.high)} %)"
-    test = next((t for t in tests if (t.setting, t.metric) == (setting, HEADLINE)), None)
+    said += f", the base model {to} {percent(base.value)} ({interval(base.low, base.high)} %)"
+    test = next((t for t in tests if (t.setting, t.metric) == (setting, metric)), None)
     if test is None or test.p is None or test.difference is None:
         return f"{said}. The two were not tested against each other."
     gap = f"{signed(test.difference)} points ({signed(test.low)} to {signed(test.high)}), {p_value(test.p)}"
     if test.p >= 0.05:
-        return f"{said}. On these questions the two cannot be told apart: {gap}."
+        return f"{said}. On these {what} the two cannot be told apart: {gap}."
     return f"{said}: a difference of {gap}."
 
 
@@ -131,7 +144,7 @@ def tables(scores: Sequence[Score], tests: Sequence[Comparison], notes: Notes) -
     """A table for each setting, the headline's first."""
     first = _middle(notes, scores)
     settings = sorted(order(scores), key=lambda s: s != first)
-    return [{"setting": s, "words": asked_with(s), "cells": _cells(scores, tests, s, "all")} for s in settings]
+    return [{"setting": s, "words": asked_with(s, notes), "cells": _cells(scores, tests, s, "all")} for s in settings]
 
 
 def seen(scores: Sequence[Score], notes: Notes) -> list[dict[str, Any]]:
@@ -141,7 +154,7 @@ def seen(scores: Sequence[Score], notes: Notes) -> list[dict[str, Any]]:
     for group, title in (("seen", "Documents it was trained on"), ("unseen", "Documents it has never seen")):
         cells = [c for c in _cells(scores, (), setting, group) if c.tuned and c.tuned.n]
         if cells:
-            found.append({"title": title, "words": asked_with(setting), "cells": cells})
+            found.append({"title": title, "words": asked_with(setting, notes), "cells": cells})
     return found
 
 
@@ -164,7 +177,7 @@ def stages(records: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Sequen
     found = []
     for name, record in records.items():
         counts = record.get("counts") or {}
-        notes = {k: v for k, v in (record.get("notes") or {}).items() if k not in ("prompt", "headline", "losses")}
+        notes = {k: v for k, v in (record.get("notes") or {}).items() if k not in ("prompt", "headline", "losses", "confusion")}
         found.append({
             "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "dropped": counts.get("dropped") or {},
             "failed": counts.get("failed") or {}, "seconds": record.get("seconds"), "notes": _flat(notes),
@@ -205,13 +218,18 @@ def _fault(row: Row) -> tuple[int, str]:
 
 
 def worst(rows: Sequence[Row], notes: Notes) -> dict[str, Any]:
-    """At most twenty wrong outcomes of the tuned model in the headline's setting, the worst kind first, and the count of each kind."""
+    """At most twenty wrong outcomes of the tuned model in the headline's setting, the worst kind first, and the count of each kind.
+
+    Empty where the headline does not tell right from wrong.
+    """
+    if (notes.get("headline") or {}).get("metric", HEADLINE) not in _DID:
+        return {}
     setting = (notes.get("headline") or {}).get("setting") or next((r.setting for r in rows), "")
     wrong = sorted((r for r in rows if r.model == "tuned" and r.setting == setting and not r.correct), key=lambda r: _fault(r)[0])
     kinds: dict[str, int] = {}
     for row in wrong:
         kinds[_fault(row)[1]] = kinds.get(_fault(row)[1], 0) + 1
-    return {"total": len(wrong), "kinds": kinds, "shown": [_read(r) for r in _spread(wrong)], "words": asked_with(setting)}
+    return {"total": len(wrong), "kinds": kinds, "shown": [_read(r) for r in _spread(wrong)], "words": asked_with(setting, notes)}
 
 
 def _spread(wrong: Sequence[Row]) -> list[Row]:

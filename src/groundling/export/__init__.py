@@ -84,7 +84,7 @@ def _rows(order: Order, module: ModuleType, features: Mapping[str, Any], records
     form, counts, sinks = grounding.FORMATS[order.format], Counts(), {}
     with ExitStack() as stack:
         for record in records:
-            split = record.split if isinstance(record, Example) else order.split_of(record.document)
+            split = record.split
             if order.split and split != order.split:
                 counts.other[split] += 1
                 continue

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..records import Example, Pair, Split
+from ..records import Example, Pair
 
 
 class Training(NamedTuple):
@@ -24,7 +24,7 @@ class Training(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What is to be exported, and how. `split` is one side of the split, empty for both; `split_of` tells the side of a pair's document."""
+    """What is to be exported, and how. `split` is one side of the split, empty for both."""
 
     target: str
     out: Path
@@ -34,7 +34,6 @@ class Order(NamedTuple):
     split: str = ""
     licence: str = ""
     training: Training | None = None
-    split_of: Callable[[str], Split] = lambda document: "train"
 
 
 class Counts:

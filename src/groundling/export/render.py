@@ -9,7 +9,7 @@ from ..records import Example, Pair
 
 def prompt(record: Example | Pair, form: Format) -> list[Message]:
     """All before the reply that is taught: passages (a prompt of the bare question would teach answering without them), question, earlier turns."""
-    return conversation(form, record) if isinstance(record, Example) else form.prompt(record.question, record.passages)
+    return conversation(form, record)
 
 
 def reply(example: Example, form: Format) -> list[Message]:

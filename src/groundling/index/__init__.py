@@ -24,6 +24,9 @@ def build(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> dict[
 def open_index(chunks: Sequence[Chunk], options: config.Index, folder: Path) -> Search:
     """The search over the index in `folder`: `search(query, k)` gives up to k hits, best first; none for a query without a known word.
 
-    Raises InputError where the index is missing, damaged, or made of other chunks.
+    Where there are no chunks (the recipe reads no documents) there is nothing to be found. Raises InputError where the index is missing,
+    damaged, or made of other chunks.
     """
+    if not chunks:
+        return lambda query, k: []
     return registry.load("retriever", options.retriever).open(chunks, folder, options)

@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 VERSION = 1  # raised when the same request would be sent otherwise
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # of the random waits before a call is sent again
 _HINTS = {
-    401: "Check the key in the variable that key_env names.",
-    403: "The key may not use this model.",
+    403: "The key may not use this model: name another model, or take a key that may.",
     404: "Check base_url and the model's name.",
 }
+_HINTS_BY_CODE = {
+    "context_length_exceeded": "Set a smaller chunk.size, or name a model that takes longer prompts. What was answered is kept.",
+    "content_filter": "The provider's filter refuses a prompt: leave its document out (ingest.exclude). What was answered is kept.",
+}
+_REFUSING = "It refuses every call. See what the account's limits are; the same command goes on later, and what was answered is kept."
 
 
 class Api:
@@ -51,6 +55,8 @@ class Api:
         self.gate = gate((e.requests_per_minute, e.tokens_per_minute, e.tokens_per_day), e.max_parallel, self.meter)
         self.say = say or (lambda text: None)
         self._native: bool | None = {"auto": None, "native": True, "prompt": False}[e.structured]
+        self._untold = ""  # why JSON is asked for in words, until that has worked
+        self._refusing = False  # whether it was said that every call is refused
         self._http: aiohttp.ClientSession | None = None
         self._url = endpoint.base_url.rstrip("/") + "/chat/completions"
 
@@ -76,9 +82,7 @@ class Api:
                     raise self._error(got)
                 sent = body(request, self.endpoint, native=False)
                 continue
-            if self.gate.breaker.open:  # the endpoint is down, which is not this call's fault: the gate waits
-                if self.gate.breaker.hopeless:
-                    raise self._error(got, "Is it running, and is base_url right?")
+            if self._takes_nothing(got):  # which is not this call's fault: the gate waits
                 continue
             tried += 1
             if tried > self.endpoint.retries:
@@ -86,6 +90,18 @@ class Api:
                 return Reply(text=f"No reply after {tried} attempts. The last: {got.reason}", finish="error")
             self.meter.retries += 1
             await self.gate.sleep(got.retry_after + random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**tried)))
+
+    def _takes_nothing(self, got: Trouble) -> bool:
+        """Whether the endpoint is down, or refuses every call. Raises ModelError where that has lasted too long."""
+        if self.gate.breaker.open:
+            if self.gate.breaker.hopeless:
+                raise self._error(got, "Is it running, and is base_url right?")
+            return True
+        if got.kind != "refused" or not self.gate.pace.refusing:
+            return False
+        if self.gate.pace.hopeless:
+            raise self._error(got, _REFUSING)
+        return True
 
     def usd(self, reply: Reply) -> float:
         """What a reply cost."""
@@ -149,7 +165,7 @@ class Api:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
             return Trouble("fatal", self._scrub(str(error)))
         except aiohttp.ClientConnectorError as error:
-            return Trouble("unreachable", f"no connection ({self._scrub(str(error))})")
+            return Trouble("unreachable", unreachable(error))
         except TimeoutError:
             return Trouble("broken", f"no answer within {self.endpoint.timeout:g} s", billed=True)
         except (aiohttp.ClientError, ConnectionError) as error:
@@ -162,7 +178,7 @@ class Api:
     def _learn(self, call: Call, got: Reply | Trouble, sent: Body) -> None:
         pace, breaker = self.gate.pace, self.gate.breaker
         if isinstance(got, Trouble) and got.kind in ("broken", "unreachable"):
-            if breaker.broke(call.number, got.kind == "unreachable"):
+            if breaker.broke(call.number, got.kind == "unreachable") and not breaker.hopeless:
                 self.say(f"  {self.name} is down: {got.reason}. Next try in {breaker.seconds_left:.0f} s; nothing is lost.")
             return
         if breaker.answered(call.number):
@@ -170,25 +186,48 @@ class Api:
             self.say(f"  {self.name} answers again.")
         if isinstance(got, Reply):
             pace.succeeded()
-            if sent.native:
-                self._native = True
+            self._say_what_works(sent)
         elif got.kind == "refused":
             self.meter.refused += 1
             pace.refused(call.number, got.retry_after)
+            if pace.refusing and not self._refusing:
+                self._refusing = True
+                self.say(f"  {self.name} refuses every call: {got.reason}. It is tried again now and then; nothing is lost.")
+
+    def _say_what_works(self, sent: Body) -> None:
+        """A reply came: of what was in doubt it shows what works."""
+        if sent.native:
+            self._native = True
+        elif self._untold:
+            self.say(f"  {self.name} takes no response_format ({self._untold}): JSON is asked for in words from here on.")
+            self._untold = ""
+        if self._refusing:
+            self._refusing = False
+            self.say(f"  {self.name} takes calls again.")
 
     def _words_instead(self, got: Trouble) -> bool:
         """Whether a refused `response_format` is tried in words: with `auto`, and where none was taken before."""
         if self.endpoint.structured != "auto" or self._native is True or got.status not in (400, 404, 422):
             return False
         if self._native is None:
-            self.say(f"  {self.name} takes no response_format ({got.reason}): JSON is asked for in words from here on.")
+            self._untold = got.reason
         self._native = False
         return True
 
     def _error(self, got: Trouble, hint: str = "") -> ModelError:
         said = got.reason if got.reason.endswith((".", "…")) else f"{got.reason}."
-        hint = hint or _HINTS.get(got.status, "Mend it and give the same command again: what was answered is kept.")
+        hint = hint or self._hint(got)
         return ModelError(f'The endpoint "{self.name}" ({self._url}, model {self.endpoint.model}) does not answer calls: {said} {hint}')
+
+    def _hint(self, got: Trouble) -> str:
+        """What to do about an error."""
+        variable = self.endpoint.key_env
+        if got.status == 401 and not variable:
+            return f"It wants a key: put it into an environment variable, and the variable's name into models.{self.name}.key_env."
+        if got.status == 401:
+            return f"Check the key in the environment variable {variable}."
+        usual = _HINTS.get(got.status, "Mend it and give the same command again: what was answered is kept.")
+        return _HINTS_BY_CODE.get(got.code, usual)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
@@ -197,6 +236,10 @@ class Api:
             key = os.environ.get(variable, "").strip()
             if not key:
                 raise ModelError(f'models.{self.name}: the environment variable "{variable}" is not set. Put the endpoint\'s key there.')
+            if not (key.isascii() and key.isprintable()):
+                raise ModelError(
+                    f'models.{self.name}: what is in the environment variable "{variable}" is no key: it holds line breaks or odd letters.'
+                )
             headers["Authorization"] = f"Bearer {key}"
         return headers
 
@@ -216,3 +259,9 @@ class Api:
                 cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, headers={"User-Agent": "groundling"},
             )  # fmt: skip
         return self._http
+
+
+def unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """Why there was no connection, in a clause."""
+    why = error.os_error
+    return f"no connection to {error.host}:{error.port} ({why.strerror or why})"

@@ -12,11 +12,15 @@ Message = dict[str, str]
 
 
 class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands between `begin` and `end` must be a piece of one of `texts`. Local models keep to it; others are only checked."""
+    """What stands between `begin` and `end` must be a piece of one of `texts`. Local models keep to it; others are only checked.
+
+    `answer` opens the answer, where the format has such a mark: a local model does not end before it has answered, nor within a word of `texts`.
+    """
 
     begin: str
     end: str
     texts: list[str]
+    answer: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -264,7 +264,7 @@ class Batch(Api):
                     self.budget.settle(Cost(), self._cost(got.tokens_in, got.tokens_out))
             elif isinstance(got, Reply):
                 self._paid(got, Cost())
-                self._native = True if one.line.body.native else self._native
+                self._say_what_works(one.line.body)
                 del self._waiting[key]
                 one.future.set_result(got)
             else:

@@ -8,17 +8,15 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ..errors import ModelError
+from .api import Api, unreachable
 from .base import Reply
 from .batchwire import Damaged, State, full, results, state
 from .completions import Body, Trouble, trouble
-
-if TYPE_CHECKING:
-    from .api import Api
 
 PATIENCE = 1800.0  # seconds that a provider may be away; before its first answer, a minute
 FIRST_PATIENCE = 60.0
@@ -161,7 +159,7 @@ class BatchHttp:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL) as error:
             return Trouble("fatal", api._scrub(str(error)))
         except aiohttp.ClientConnectorError as error:
-            return Trouble("unreachable", f"no connection ({api._scrub(str(error))})")
+            return Trouble("unreachable", unreachable(error))
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             return Trouble("broken", f"the connection broke ({type(error).__name__})")
         if response.status != 200:

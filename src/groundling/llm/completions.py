@@ -16,8 +16,12 @@ _SHOWN = 300  # characters of a server's message
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}  # a 429 that no waiting cures
 
 
+class _Part(msgspec.Struct):
+    text: str | None = None
+
+
 class _Message(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None  # some models reply in parts, of which those without text are what they thought
     refusal: str | None = None
 
 
@@ -27,13 +31,14 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
 
 
 class _Completion(msgspec.Struct):
-    choices: list[_Choice]
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    error: Any = None
 
 
 _decode, _encode = msgspec.json.Decoder(_Completion).decode, msgspec.json.Encoder().encode
@@ -93,13 +98,34 @@ def reply(data: bytes, sent: Body) -> Reply | Trouble:
         what = "a page of HTML" if data.lstrip()[:1] == b"<" else f"no answer of a chat API ({error})"
         return Trouble("broken", f"200 with {what}", 200, billed=True)
     if not told.choices:
-        return Trouble("broken", "200 without a reply (no choices)", 200, billed=True)
+        return _without(data, told.error)
     choice = told.choices[0]
-    text = choice.message.content or choice.message.refusal or ""
-    usage = told.usage
-    # An endpoint that tells no usage is counted at the most that it can have been, so that budgets hold.
-    tokens_in, tokens_out = (usage.prompt_tokens, usage.completion_tokens) if usage else (sent.most_in, min(sent.most_out, len(text.encode())))
+    said = choice.message.content
+    text = (said if isinstance(said, str) else "".join(part.text or "" for part in said or ())) or choice.message.refusal or ""
+    if choice.finish_reason == "error":
+        return Trouble("broken", f"200 with a reply that broke off{_words(told.error)}", 200, billed=True)
+    tokens_in, tokens_out = _counted(told.usage, sent, text)
     return Reply(text=text, tokens_in=tokens_in, tokens_out=tokens_out, finish="length" if choice.finish_reason == "length" else "stop")
+
+
+def _counted(usage: _Usage | None, sent: Body, text: str) -> tuple[int, int]:
+    """Tokens in and out. What an endpoint does not tell is counted at the most that it can have been, so that budgets hold."""
+    read, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    most = min(sent.most_out, len(text.encode())) if written is None else 0
+    return sent.most_in if read is None else max(0, round(read)), most if written is None else max(0, round(written))
+
+
+def _without(data: bytes, error: Any) -> Trouble:
+    """A 200 without a reply. Gateways send one when what they pass calls on to has failed, with its status as the error's code."""
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, int) and 400 <= code < 600:
+        found = trouble(code, data, None)
+        return found._replace(reason=f"200 with the error {found.reason}", billed=found.kind == "broken")
+    return Trouble("broken", f"200 without a reply (no choices){_words(error)}", 200, billed=True)
+
+
+def _words(error: Any) -> str:
+    return f": {_message(_encode({'error': error}))[0]}" if error else ""
 
 
 def trouble(status: int, data: bytes, retry_after: str | None) -> Trouble:
@@ -111,7 +137,7 @@ def trouble(status: int, data: bytes, retry_after: str | None) -> Trouble:
         return Trouble("fatal", f"{status}: it sends calls on to another address, which is not followed", status)
     if status in (429, 529):
         return Trouble("fatal" if code in _QUOTA else "refused", reason, status, after, code=code)
-    if status in (408, 409, 425) or status >= 500:
+    if status in (408, 409, 424, 425) or status >= 500:  # 424: TGI, where the model failed while it wrote
         return Trouble("broken", reason, status, after, code=code)
     return Trouble("fatal", reason, status, code=code)
 

@@ -81,12 +81,14 @@ class Gate:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._sleeping.add(future)
+        self.meter.notice = self._notice()
         timer = loop.call_later(seconds, lambda: future.done() or future.set_result(None))
         try:
             await future
         finally:
             timer.cancel()
             self._sleeping.discard(future)
+            self.meter.notice = self._notice()
 
     def stop(self) -> None:
         """Let no more calls through; those in flight end on their own. May be called from a signal's handler."""
@@ -131,11 +133,16 @@ class Gate:
 
     def _notice(self) -> str:
         if self.breaker.open:
-            return f"the endpoint is down; next try in {self.breaker.seconds_left:.0f} s"
+            return f"the endpoint is down; next try in {span(self.breaker.seconds_left)}"
         if self._waiting and self.limits.any and (wait := self.limits.wait(self._waiting[0][1])) >= 1:
             return f"at the limit of requests or tokens; {span(wait)} to wait"
         left = self.pace.paused_until - self.pace.clock()
-        return f"the endpoint asked to wait; {left:.0f} s left" if left > 0 else ""
+        if self.pace.refusing:
+            return f"the endpoint refuses every call; next try in {span(max(0.0, left))}"
+        if left > 0:
+            return f"the endpoint asked to wait; {span(left)} left"
+        count = len(self._sleeping) if not self.pace.in_flight else 0
+        return f"{count:,} {'call' if count == 1 else 'calls'} that broke or were refused wait to be sent again" if count else ""
 
 
 def gate(limits: tuple[int, int, int], ceiling: int, meter: Meter, clock: Callable[[], float] = time.monotonic) -> Gate:

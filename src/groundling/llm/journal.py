@@ -19,7 +19,7 @@ import msgspec
 
 from ..errors import MachineError
 from .base import Reply
-from .budget import Cost
+from .budget import Budget, Cost
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply BLOB NOT NULL, made REAL);
@@ -87,6 +87,7 @@ class Journal:
         self._stored: list[asyncio.Future[None]] = []
         self._writing: asyncio.Task[None] | None = None
         self.in_flight: dict[str, asyncio.Task[Reply]] = {}  # by key; shared by all models of the run
+        self.budget: Budget | None = None  # so is what they may spend together
 
     def _open(self) -> sqlite3.Connection:
         # One connection to read on, one for the writing thread: a reader never waits for the disk.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
+import logging as python_logging
+import math
 import os
 import threading
 import warnings
@@ -15,51 +15,36 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, ModelError
 from .base import Reply, Request
+from .sampling import Drawn, seed_of
 from .schema import prompted
 from .stops import cut, until
 from .verbatim import KeepVerbatim, Table, table
+from .weights import Weights
 
 if TYPE_CHECKING:
     import torch
 
-VERSION = 1  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
+    from .branches import Likelihood
+
+VERSION = 2  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
 _PROBE = "zxq documents probe"
 MAX_ROWS, MAX_TOKENS = 64, 16 * 1024  # of one batch of replies; the tokens count padding and the longest reply
-
-
-def weights_fingerprint(folder: Path) -> str:
-    """16 hex digits over the weights, the configuration, the tokenizer and the template. Large files are sampled: head, tail, 64 places."""
-    found = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in (".safetensors", ".json", ".jinja", ".model") or path.name in ("record.json", "groundling.json"):
-            continue
-        size = path.stat().st_size
-        found.update(f"{path.name}:{size}".encode())
-        with path.open("rb") as handle:
-            if size <= 256 << 20:
-                found.update(handle.read())
-            else:
-                for n in range(65):
-                    handle.seek(n * (size - (1 << 20)) // 64)
-                    found.update(handle.read(1 << 20))
-    return found.hexdigest()[:16]
-
-
-def identity(model: str | Path) -> str:
-    """What tells a model from others: the fingerprint of its weights, or its name on a hub."""
-    return weights_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
 
 
 def need_torch(extra: str = "train") -> None:
     """Raise MachineError with the pip line where the extra that brings torch is not installed."""
     # Read by torch when it first allocates: huge pages for tensors, which on a CPU halve the time that page faults take.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # Two caches of compiled multiplications, each with a place for every shape that was ever seen: with 1,024 places they grow to gigabytes.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "256")
     try:
         import torch  # noqa: F401
         from transformers.utils import logging
     except ImportError as error:
         raise MachineError(f'A local model needs the extra [{extra}] ({error.name} is missing): pip install "groundling[{extra}]".') from error
     logging.disable_progress_bar()
+    python_logging.getLogger("bitsandbytes").setLevel(python_logging.ERROR)  # it warns of kernels that are fetched from a hub
     # Their warnings to each other of names that will change: nobody who trains or asks can act on them.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\b")
 
@@ -98,22 +83,27 @@ def load_tokenizer(folder: str | Path) -> Any:
     return tokenizer
 
 
-def load_network(folder: str | Path, adapter: Path | None = None) -> torch.nn.Module:
-    """The weights of a model, with an adapter merged into them where one is given. Raises ModelError."""
+def load_network(weights: Weights) -> torch.nn.Module:
+    """The network of a model for inference, its adapters merged into it. Raises ModelError."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     dtype = torch.float32 if device() == "cpu" else torch.bfloat16
     try:
-        network = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype)
+        network = AutoModelForCausalLM.from_pretrained(weights.base, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"The model {folder} could not be loaded: {str(error).splitlines()[0]}") from error
-    if adapter:
+        raise ModelError(f"The model {weights.base} could not be loaded: {str(error).splitlines()[0]}") from error
+    return merged(network, weights.adapters).to(device()).eval()
+
+
+def merged(network: torch.nn.Module, adapters: Sequence[Path]) -> torch.nn.Module:
+    """The network with each adapter merged into it, in turn."""
+    for adapter in adapters:
         from peft import PeftModel
 
         network = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
-    return network.to(device()).eval()
+    return network
 
 
 def accepts_documents(tokenizer: Any) -> bool:
@@ -132,12 +122,12 @@ def accepts_documents(tokenizer: Any) -> bool:
 def batches(requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     """Groups of request numbers to be generated together: like settings, like lengths, bounded in rows and in padded tokens.
 
-    Sampled requests stand alone, so that no other call changes a draw.
+    Sampled requests are generated with those of the same prompt alone: a unit's draws come together, and padding changes none of them.
     """
 
     def settings(n: int) -> tuple[Any, ...]:
         r = requests[n]
-        return (r.max_tokens, r.temperature, r.top_p, n if r.temperature > 0 else -1, r.stop)
+        return (r.max_tokens, r.temperature, r.top_p, tuple(prompts[n]) if r.temperature > 0 else (), r.stop)
 
     groups: list[list[int]] = []
     for n in sorted(range(len(requests)), key=lambda n: (settings(n), len(prompts[n]), n)):
@@ -155,14 +145,13 @@ class Local:
 
     batched = True
 
-    def __init__(self, folder: str | Path, adapter: Path | None = None, name: str = "") -> None:
+    def __init__(self, folder: str | Path, adapters: Sequence[Path] = (), name: str = "") -> None:
         need_torch()
-        self.folder, self.adapter = folder, adapter
+        self.weights = Weights(str(folder), tuple(adapters))
         self.name = name or str(folder)
-        self.tokenizer = load_tokenizer(adapter or folder)
+        self.tokenizer = load_tokenizer(self.weights.outermost)
         self.documents_role = accepts_documents(self.tokenizer)
-        parts = [identity(p) for p in (folder, adapter) if p]
-        self.fingerprint = f"local/{VERSION}/{device()}/" + "+".join(parts)
+        self.fingerprint = f"local/{VERSION}/{device()}/{self.weights.fingerprint}"
         self._lock = threading.Lock()
 
     @cached_property
@@ -172,7 +161,7 @@ class Local:
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        return load_network(self.folder, self.adapter)
+        return load_network(self.weights)
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
         found: dict[int, Reply] = {}
@@ -202,6 +191,31 @@ class Local:
         """Whether a request and its longest reply fit into the model's context."""
         return len(self.encode(prompted(request).messages)) + request.max_tokens <= self._limit()
 
+    async def scores(self, messages: list[dict[str, str]], replies: Sequence[str], mean: bool = False) -> list[float]:
+        """The log-probability of each reply to one prompt, its end included: the sum over its tokens, or their mean."""
+        return [told.mean if mean else told.total for told in await asyncio.to_thread(self._likelihoods, messages, replies)]
+
+    async def perplexities(self, messages: list[dict[str, str]], replies: list[str]) -> list[float]:
+        """How much each reply to one prompt surprises the model, its end included: the least surprising is nearest to 1."""
+        return [math.exp(min(-mean, 700.0)) for mean in await self.scores(messages, replies, mean=True)]
+
+    def _likelihoods(self, messages: list[dict[str, str]], replies: Sequence[str]) -> list[Likelihood]:
+        from .branches import Branches, branches, can_share, likelihoods
+
+        if not replies:
+            return []
+        asked = branches(self.tokenizer, messages, replies)
+        longest, limit = len(asked.prompt) + max(map(len, asked.replies)), self._limit()
+        if longest > limit:
+            raise ModelError(f"A prompt with its longest reply, {longest} tokens, does not fit into the {limit} tokens of {self.name}. Shorten it.")
+        found: list[Likelihood] = []
+        with self._lock:
+            size = len(replies) if can_share(self.network) else max(1, MAX_TOKENS // longest)  # rows of their own: bounded as replies are
+            for at in range(0, len(replies), size):
+                [told] = likelihoods(self.network, [Branches(asked.prompt, asked.replies[at : at + size])], self.tokenizer.pad_token_id)
+                found += told
+        return found
+
     def _limit(self) -> int:
         return getattr(self.network.config, "max_position_embeddings", None) or 1 << 30
 
@@ -220,14 +234,15 @@ class Local:
         pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device())
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device())
-        sampling: dict[str, Any] = {"do_sample": False}
-        if request.temperature > 0:
-            # Seeded by what is asked, so that the order of calls changes no draw.
-            seed = int(hashlib.sha256(json.dumps([prompts, request.draw, request.attempt]).encode()).hexdigest()[:8], 16)
-            torch.manual_seed(seed)
-            sampling = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p}
+        sampling: dict[str, Any] = {"do_sample": False}  # draws are greedy too, once their noise is added: see `Drawn`
+        processors = LogitsProcessorList()
         if self.table and any(r.verbatim for r in requests):
-            sampling["logits_processor"] = LogitsProcessorList([KeepVerbatim(self.table, longest, [r.verbatim for r in requests])])
+            processors.append(KeepVerbatim(self.table, longest, [r.verbatim for r in requests], self.tokenizer.eos_token_id))
+        if request.temperature > 0:
+            seeds = [seed_of(prompt, r) for prompt, r in zip(prompts, requests, strict=True)]
+            processors.append(Drawn(seeds, request.temperature, request.top_p))
+        if processors:
+            sampling["logits_processor"] = processors
         if any(request.stop):
             sampling["stopping_criteria"] = until(request.stop, longest, self._text)
         with torch.inference_mode():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ..registry import nearest
 from .base import Model, Reply
 from .journal import Journal
 from .journaled import Journaled
+from .weights import RUN, resolve_weights
 
 if TYPE_CHECKING:
     from .api import Api
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 _DAY, _SLOT = 86_400.0, 144.0  # seconds
 
 
-def teacher(name: str, config: Config | None = None, relative_to: Path | None = None) -> Model:
-    """The model of that name: `template`, one of the config's `models`, or a checkpoint (`nano`, a folder, owner/model of a hub).
+def open_model(name: str, config: Config | None = None, relative_to: Path | None = None, beside: Path | None = None) -> Model:
+    """The model of that name: `template`, one of the config's `models`, a checkpoint (`nano`, a folder, owner/model of a hub), or `run:NAME`.
 
-    Nothing is sent and no key is read. Raises ConfigError with the nearest name, ModelError for a folder that does not exist.
+    `relative_to` is where relative paths start, `beside` the folder in which runs lie. Nothing is sent and no key is read.
+    Raises ConfigError with the nearest name, ModelError for a folder that does not exist.
     """
     if name == "template":
         from .template import Template
@@ -35,12 +36,12 @@ def teacher(name: str, config: Config | None = None, relative_to: Path | None = 
         from .batch import Batch
 
         return (Batch if endpoints[name].batch else Api)(name, endpoints[name])
-    if name != "nano" and "/" not in name and not name.startswith((".", "~")):
+    if name != "nano" and "/" not in name and not name.startswith((".", "~", RUN)):
         known = sorted({"template", "nano", *endpoints})
         raise ConfigError(f'There is no model "{name}": neither under models in the config, nor built in.{nearest(name, known)}')
     from .local import Local
 
-    return Local(resolve(name, relative_to), name=name)
+    return Local(*resolve_weights(name, relative_to, beside), name=name)
 
 
 def remembered(model: Model, journal: Journal, config: Config, say: Callable[[str], None]) -> Journaled:
@@ -61,7 +62,8 @@ def remembered(model: Model, journal: Journal, config: Config, say: Callable[[st
 
         model.ready()
         model.say = say
-        model.budget = Budget(config.budget_usd, config.budget_tokens, journal)
+        journal.budget = journal.budget or Budget(config.budget_usd, config.budget_tokens, journal)
+        model.budget = journal.budget
         model.gate.limits.used_before(journal.recent(model.name, _DAY, _SLOT))
     return Journaled(model, journal)
 
@@ -88,20 +90,3 @@ def _nothing_under_way(model: Api, journal: Journal) -> None:
             f"{found.requests:,} requests are in {len(found.open)} of {model.name}'s batches from before. Asked one by one they would be paid for "
             f"twice. Run with models.{model.name}.batch=true to fetch them first; to give them up, delete {journal.path.parent / NAME}."
         )
-
-
-def resolve(base: str, relative_to: Path | None = None) -> str:
-    """The folder or hub name of a base model: `nano` is the one in the package. Raises ModelError for a path that does not exist."""
-    if base == "nano":
-        return str(resources.files("groundling.nano") / "weights")
-    path = Path(base).expanduser()
-    if relative_to is not None and not path.is_absolute() and (relative_to / path).is_dir():
-        path = relative_to / path
-    if path.is_dir():
-        return str(path.resolve())
-    first = Path(base).parts[0]
-    beside = Path(first).is_dir() or (relative_to is not None and (relative_to / first).is_dir())
-    looks_like_path = base.startswith((".", "/", "~")) or base.count("/") != 1 or beside
-    if looks_like_path:
-        raise ModelError(f'The base model "{base}" does not exist: {path} is not a folder. Use "nano", a folder, or a hub name such as owner/model.')
-    return base

@@ -13,8 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 START = 16
+AFRESH = 4  # where it begins anew when an endpoint that refused every call takes one
 DOUBLING, TRIAL = 0.25, 1.0  # seconds between rises: on the way to the wall, and beyond it, where a refusal must have time to come
 STRAY, FADING = 2.5, 0.08  # refusals of late that a resting level bears; how much of one each reply makes good
+VAIN = 3  # bursts without a reply between them, from which on the endpoint counts as one that refuses every call
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds between tries then, doubled each time; Retry-After where that is longer
+PATIENCE, PATIENCE_NEW = 86_400.0, 600.0  # seconds that an endpoint may refuse every call; one that never took any
 REST, REST_LEAST = 8, 100  # rounds (of as many replies as calls are in flight) and replies that must go well before one more is tried
 
 
@@ -28,24 +32,35 @@ class Pace:
         self.ceiling, self.clock = ceiling, clock
         self.in_flight = self._number = 0
         self.paused_until = 0.0
+        self._taken_ever = False
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, level: int = START) -> None:
         """Forget what was learnt: the endpoint was away."""
-        self.limit = min(START, self.ceiling)
+        self.limit = min(level, self.ceiling)
         self._doubling, self._wall = True, self.ceiling + 1
         self._before = 0  # the level before the last rise, while that rise is on trial; else 0
         self._step = 0  # of the last step beyond the wall; 0: resting
         self._burst = self._number  # the number of the newest call that was sent before the last burst of refusals was known
         self._taken = self._least = 0  # what the endpoint took when the last burst began, as far as its refusals have come; 0: that burst cut nothing
         self._refusals = 0.0  # of late: each fades with the replies that follow
-        self._in_vain = 0  # bursts since the last reply
+        self._in_vain, self._vain_since = 0, 0.0  # bursts since the last reply, and when they began
         self._well = 0  # replies since the level last moved
         self._moved, self._was_full = self.clock(), False
 
     def free(self) -> bool:
         """Whether one more call may start now."""
         return self.in_flight < self.limit and self.clock() >= self.paused_until
+
+    @property
+    def refusing(self) -> bool:
+        """Whether the endpoint takes no call at all: a quota is used up, or others fill it."""
+        return self._in_vain >= VAIN
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has been so for longer than one waits."""
+        return self.refusing and self.clock() - self._vain_since > (PATIENCE if self._taken_ever else PATIENCE_NEW)
 
     def start(self) -> int:
         """A call starts; its number."""
@@ -61,8 +76,10 @@ class Pace:
 
     def succeeded(self) -> None:
         """A call was answered."""
+        if self.refusing:  # what it took before says nothing of what it takes now
+            self.restart(AFRESH)
         self._well += 1
-        self._in_vain = 0
+        self._in_vain, self._taken_ever = 0, True
         self._refusals = max(0.0, self._refusals - FADING)
         if self._before and not self._doubling and self._well >= self.limit:
             self._before = 0  # a whole round went well: the rise has passed its trial
@@ -73,6 +90,7 @@ class Pace:
         self._refusals = min(self._refusals + 1, 2 * STRAY)
         if number > self._burst:
             self._burst, self._taken = self._number, 0
+            self._vain_since = self._vain_since if self._in_vain else self.clock()
             self._in_vain += 1
             if self._doubling or self._before or self._refusals > STRAY:
                 cut = True
@@ -80,7 +98,8 @@ class Pace:
         elif self._taken:
             self._take_less()
         if self._in_vain > 1:  # nothing went through between two bursts: fewer at once is no help, only time is
-            self.paused_until = max(self.paused_until, self.clock() + retry_after)
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._in_vain - 2, 20))
+            self.paused_until = max(self.paused_until, self.clock() + max(retry_after, pause))
         return cut
 
     def _cut(self) -> None:

@@ -1,13 +1,13 @@
 """A teacher for counting: it asks nobody, and replies in a usual form and length, so that every prompt of a recipe is really rendered.
 
-It knows the tasks `questions`, `answer` (see `template`), `reasoned answer` (see the recipe `raft`), and those of the recipes `qa` and `grounded`;
+It knows the tasks `questions`, `answer` (see `template`), `reasoned answer` (see the recipe `raft`), and those of `qa`, `grounded` and `rest`;
 what another task's prompt or schema asks for, the fake teacher's rules say.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -101,7 +101,27 @@ def _grounded(given: dict[str, Any]) -> dict[str, Any]:
     return {"relevant_doc_ids": [0], "quotes": [{"doc_id": 0, "quote": _sentence(text)}], "answer": _words(text, 2 * ANSWER_WORDS)}
 
 
-_SEVERAL = {"pairs": _pairs, "dialogues": _dialogues, "grounded": _grounded}
+def _agent(step: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """For the recipe `rest`: two searches, each with a passage of use, an answer with its quote, both checks passed."""
+
+    def said(given: dict[str, Any]) -> dict[str, Any]:
+        text = (given.get("texts") or ["nothing"])[0]
+        if step == "decide":
+            query = _words(given["question"], QUESTION_WORDS, given["searched"])
+            return {"action": "search", "query": query} if given["searched"] < 2 else STOPPED
+        if step == "summarise":
+            return {"summary": _words(re.sub(r"[\[\]]", "", text), REASON_WORDS), "relevant": given["shown"][:1]}
+        answer = _words(re.sub(r"[\[\]]", "", text), ANSWER_WORDS)
+        found = {"quotes": [{"passage": n, "quote": _sentence(text)} for n in given["shown"][:1]], "answer": answer}
+        return found if step == "answer" else {"passed": True, "quotes": [], "answer": ""}
+
+    return said
+
+
+STOPPED = {"action": "stop", "query": ""}
+_STEPS = {f"agent {step}": _agent(step) for step in ("decide", "summarise", "answer", "relevance", "grounding")}
+_RANK = {"agent rank": lambda given: {"ranking": list(range(given["count"]))}}
+_SEVERAL = {"pairs": _pairs, "dialogues": _dialogues, "grounded": _grounded, **_STEPS, **_RANK}
 
 
 def _sentence(passage: str) -> str:

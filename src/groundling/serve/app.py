@@ -46,7 +46,7 @@ def _routes(app: FastAPI, service: Service) -> None:
         told = await ask(service, call.question, call.given, call.max_tokens)
         if call.stream:
             return StreamingResponse(wire.events(service.name, told, call), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        return JSONResponse(wire.completion(service.name, told, call.given is None))
+        return JSONResponse(wire.completion(service.name, told, call))
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Call(NamedTuple):
     stream: bool = False
     usage: bool = False
     max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 def read(body: bytes) -> Call:
@@ -46,7 +47,20 @@ def read(body: bytes) -> Call:
         raise InputError(f'"max_tokens" is a whole number from 1, not {limit!r}.')
     usage = bool((data.get("stream_options") or {}).get("include_usage"))
     given = _documents(data["documents"]) if data.get("documents") is not None else None
-    return Call(_question(data.get("messages")), given, bool(data.get("stream")), usage, limit)
+    return Call(_question(data.get("messages")), given, bool(data.get("stream")), usage, limit, _stops(data.get("stop")))
+
+
+def _stops(stop: Any) -> tuple[str, ...]:
+    found = [stop] if isinstance(stop, str) else stop or []
+    if not isinstance(found, list) or not all(isinstance(s, str) and s for s in found):
+        raise InputError(f'"stop" is a text, or a list of texts, not {stop!r}.')
+    return tuple(found)
+
+
+def content(told: Told, call: Call) -> str:
+    """The answer as it is shown, up to the first of the call's stop strings: those of the reply that a model writes are the format's own."""
+    text = shown(told.answer, told.sources)
+    return text[: min((at for stop in call.stop if (at := text.find(stop)) >= 0), default=len(text))]
 
 
 def _question(messages: Any) -> str:
@@ -94,14 +108,14 @@ def details(told: Told, scored: bool) -> dict[str, Any]:
     }
 
 
-def completion(name: str, told: Told, scored: bool) -> dict[str, Any]:
+def completion(name: str, told: Told, call: Call) -> dict[str, Any]:
     """A whole `chat.completion`."""
-    message = {"role": "assistant", "content": shown(told.answer, told.sources)}
+    message = {"role": "assistant", "content": content(told, call)}
     return {
         **_head("chat.completion", name),
         "choices": [{"index": 0, "message": message, "finish_reason": told.finish, "logprobs": None}],
         "usage": _usage(told),
-        "groundling": details(told, scored),
+        "groundling": details(told, call.given is None),
     }
 
 
@@ -114,7 +128,7 @@ def events(name: str, told: Told, call: Call) -> Iterator[str]:
         return _event({**head, "choices": [choice], **more})
 
     yield event({"role": "assistant", "content": ""})
-    for piece in re.findall(r"\s*\S+", shown(told.answer, told.sources)):
+    for piece in re.findall(r"\s*\S+", content(told, call)):
         yield event({"content": piece})
     yield event({}, told.finish, groundling=details(told, call.given is None))
     if call.usage:

@@ -5,21 +5,30 @@ A recipe is a module with `Options` and `make(unit, bench, options)`. It may als
 INPUT          what one call of make gets; a Chunk where it does not say
 units          (chunks, bench, options) -> the units, where they are no chunks. It raises ConfigError where there are too few for one.
 NEEDS_MODEL    True where the rules of `template` cannot be its teacher; or what says why not with the options given, "" where they can
+INSTEAD        roles ("student", "judge") that do all that the teacher would do: with all of them named, no teacher is needed
+SIEVE          True where most of what it is given may rightly come to nothing
+MAKES          Pair where its records are preferences; Example where it does not say
+check          (options, the config's section) raises ConfigError where the section does not name what the recipe needs besides a teacher
+DOCUMENTS      False where it reads no documents: the stages before it are passed over then
+FORMATS        the formats that its examples are made for, where not every one will do; or (options) -> them
+runs           (options, the config's section) -> other runs, as `run:NAME`, whose examples it reads: where theirs change, the stage is stale
+files          (options) -> names of the files that its output hangs on: where one changes, the stage is stale
 advice         (options, noted, rows) -> sentences for who reads the result: what was noted how often, how many examples were written
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 from .. import registry
 from ..config import Synthesize
 from ..errors import ConfigError
+from ..grounding import FORMATS, Format
 from ..llm.base import Model
-from ..records import Chunk, Example, Hit, Split
+from ..records import Chunk, Document, Example, Hit, Pair, Split
 from ..seeds import digest, rng
 from ..workspace import Output
 from .barren import Barren
@@ -27,12 +36,21 @@ from .choose import Enough, Target, Unit, drawn
 from .presets import RecipeOptions, options_of, preset_of
 from .shelf import Shelf
 from .window import Made, in_order
+from .written import Written, realised
 
 LANES = 64  # units under way at once, where the teacher does not say what it takes
 
 
+def _no_other_run(name: str) -> list[Example]:
+    raise ConfigError(f"There is no run beside this one that {name} could name.")
+
+
 class Bench(NamedTuple):
     """What a recipe may use. `drop` and `fail` count what it leaves out; `split_of` tells a document's side of the split.
+
+    `student` and `judge` are None where the config names none; a judge is a model, or a reward model (`llm.reward.Reward`). `examples` gives the
+    curated examples of another run by its `run:NAME`, `path` a file that the recipe's options name, `documents` what the chunks were cut from;
+    `format` is the prompt format that is taught, `held_out` the share to be held out, for recipes that split their rows by themselves.
 
     `finished` are units that an interrupted run was done with: they come last, so that new calls go out at once. `finish` notes one more.
     `note` counts what a reader of the result should know of, though nothing was left out.
@@ -46,6 +64,13 @@ class Bench(NamedTuple):
     drop: Callable[[str, Any], None]
     fail: Callable[[str, Any, str], None]
     split_of: Callable[[str], Split]
+    student: Model | None = None
+    judge: Any = None
+    examples: Callable[[str], list[Example]] = _no_other_run
+    path: Callable[[str], Path] = Path
+    documents: Callable[[], Iterable[Document]] = tuple
+    format: Format = FORMATS["raft"]
+    held_out: float = 0.2
     finished: Collection[str] = ()
     finish: Callable[[str], None] = lambda unit: None
     note: Callable[[str], None] = lambda what: None
@@ -66,9 +91,11 @@ class Bench(NamedTuple):
         return rng(self.seed, self.recipe, unit, draw)
 
 
-def need_model(name: str, teacher: str, given: dict[str, Any]) -> None:
-    """Raise ConfigError where a recipe with these options needs a language model and the teacher is none."""
+def need_model(name: str, teacher: str, given: dict[str, Any], named: Collection[str] = ()) -> None:
+    """Raise ConfigError where a recipe with these options needs a language model and the teacher is none. `named`: roles that the config fills."""
     recipe = registry.load("recipe", name)
+    if (instead := getattr(recipe, "INSTEAD", ())) and set(instead) <= set(named):
+        return
     needs = getattr(recipe, "NEEDS_MODEL", False)
     why = needs(options_of(recipe, given)) if callable(needs) else ""
     if teacher == "template" and (why or needs is True):
@@ -78,44 +105,40 @@ def need_model(name: str, teacher: str, given: dict[str, Any]) -> None:
         )
 
 
+def roles(options: Synthesize) -> list[str]:
+    """Those of student and judge that the config names."""
+    return [role for role in ("student", "judge") if getattr(options, role)]
+
+
 def units_of(name: str, chunks: Sequence[Chunk], bench: Bench, options: RecipeOptions) -> Sequence[Unit]:
     """What the recipe is run over: the chunks, or what it makes of them. Raises ConfigError where they are too few."""
     recipe = registry.load("recipe", name)
     return recipe.units(chunks, bench, options) if hasattr(recipe, "units") else chunks
 
 
+def makes(name: str) -> type[Example] | type[Pair]:
+    """What a recipe's records are: examples, or preferences."""
+    return getattr(registry.load("recipe", name), "MAKES", Example)
+
+
+def check(section: Synthesize) -> None:
+    """Raise ConfigError where the section does not name what its recipe needs: options, a teacher that is a model, a student, a judge."""
+    recipe = registry.load("recipe", section.recipe)
+    options = options_of(recipe, section.options)
+    need_model(section.recipe, section.teacher, section.options, roles(section))
+    if hasattr(recipe, "check"):
+        recipe.check(options, section)
+
+
+def files_of(name: str, given: dict[str, Any]) -> list[str]:
+    """The files that the output of a recipe with these options hangs on, as the config names them."""
+    recipe = registry.load("recipe", name)
+    return recipe.files(options_of(recipe, given)) if hasattr(recipe, "files") else []
+
+
 def called(name: str) -> str:
     """What a recipe's units are called: chunks, clusters …"""
     return f"{getattr(registry.load('recipe', name), 'INPUT', Chunk).__name__.lower()}s"
-
-
-class _Written:
-    """What is written, counted."""
-
-    def __init__(self, out: Output, barren: Barren) -> None:
-        self.out, self.barren = out, barren
-        self.supports, self.positions, self.shown = Counter[str](), Counter[str](), Counter[str]()
-        self.kinds, self.rows, self.noted = Counter[str](), Counter[int](), Counter[str]()
-
-    def write(self, made: Made) -> None:
-        self._write(made)
-        self.rows[len(made.records)] += 1
-        self.barren.look(made, self.out)
-
-    def _write(self, made: Made) -> None:
-        for example in made.records:
-            self.out.keep(example)
-            self.supports[example.support] += 1
-            self.shown[str(len(example.passages))] += 1
-            if example.kind:
-                self.kinds[example.kind] += 1
-            if example.oracle is not None:
-                self.positions[str(example.oracle)] += 1
-        self.noted.update(made.noted)
-        for reason, what in made.dropped:
-            self.out.drop(reason, what)
-        for reason, what, detail in made.failed:
-            self.out.fail(reason, what, detail)
 
 
 async def synthesize(options: Synthesize, bench: Bench, units: Sequence[Unit], out: Output) -> None:
@@ -127,7 +150,8 @@ async def synthesize(options: Synthesize, bench: Bench, units: Sequence[Unit], o
     chosen = options_of(recipe, options.options)
     bench = bench.ready()
     every, units = len(units), drawn(units, options, bench.seed)
-    written = _Written(out, Barren(options, bench.teacher))
+    models = [bench.teacher, *(getattr(bench, role) for role in getattr(recipe, "INSTEAD", ()))]
+    written = Written(out, Barren(options, models, getattr(recipe, "SIEVE", False)))
     target = Target(options.target, out, written.write)
 
     async def make(number: int) -> Made:
@@ -146,26 +170,22 @@ async def synthesize(options: Synthesize, bench: Bench, units: Sequence[Unit], o
     except Enough:
         pass
     finally:
-        if hasattr(bench.teacher, "drain"):
-            await bench.teacher.drain()
+        await leave(bench)
     out.check(options.max_failed, "units")
-    out.note(realised=realised(written.supports), **target.notes(options, every))
+    out.note(**written.notes(), **target.notes(options, every), units_called=called(options.recipe))
     if preset := preset_of(recipe, options.options):
         out.note(preset=preset)
-    if written.noted:
-        out.note(noted=dict(sorted(written.noted.items())))
     if hasattr(recipe, "advice"):
         out.note(advice=recipe.advice(chosen, written.noted, out.kept))
-    if written.kinds:
-        out.note(kinds=realised(written.kinds))
-    out.note(units_called=called(options.recipe), units_with_rows={str(n): count for n, count in sorted(written.rows.items())})
-    out.note(oracle_at=dict(sorted(written.positions.items())), passages_shown=dict(sorted(written.shown.items())))
 
 
-def realised(counted: Mapping[str, int]) -> dict[str, float]:
-    """The share of each sort (support, kind of question) among the examples."""
-    total = sum(counted.values()) or 1
-    return {sort: round(count / total, 4) for sort, count in sorted(counted.items())}
+async def leave(bench: Bench) -> None:
+    """Send nothing more, and wait until what is in flight is stored. All stop before one is waited for: what is in flight is shared."""
+    models = [m for m in (bench.teacher, bench.student, bench.judge) if hasattr(m, "drain")]
+    for model in models:
+        model.stop()
+    for model in models:
+        await model.drain()
 
 
 def example_id(recipe: str, unit: str, question: str, draw: object) -> str:
@@ -173,4 +193,7 @@ def example_id(recipe: str, unit: str, question: str, draw: object) -> str:
     return digest(recipe, unit, question, draw)
 
 
-__all__ = ["Bench", "Example", "RecipeOptions", "called", "example_id", "need_model", "options_of", "realised", "synthesize", "units_of"]
+__all__ = [
+    "Bench", "Example", "RecipeOptions", "called", "check", "example_id", "files_of", "leave", "makes", "need_model", "options_of", "realised",
+    "roles", "synthesize", "units_of",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ..config import Synthesize
@@ -14,16 +15,20 @@ FIRST = 25  # units, in their order, that come to nothing before it is given up
 
 
 class Barren:
-    """Watches the first results. Rules are not watched: asking them costs nothing, and of many chunks they know nothing."""
+    """Watches the first results. Rules are not watched: asking them costs nothing, and of many chunks they know nothing.
 
-    def __init__(self, options: Synthesize, teacher: Any) -> None:
-        self._watching = options.max_failed < 1 and getattr(teacher, "name", "") != "template"
+    Of a sieve, a recipe that by its nature drops most of what it is given, only units that failed count.
+    """
+
+    def __init__(self, options: Synthesize, models: Iterable[Any], sieve: bool = False) -> None:
+        self._watching = options.max_failed < 1 and any(getattr(m, "name", "") != "template" for m in models if m is not None)
+        self._sieve = sieve
         self._units, self._reasons = 0, Counter[str]()
 
     def look(self, made: Made, out: Output) -> None:
         """Raise TooManyFailed where each of the first units came to nothing. In the order of the units, so speed has no say in it."""
         self._watching = self._watching and not out.kept
-        if not self._watching:
+        if not self._watching or (self._sieve and not made.failed):
             return
         self._units += 1
         self._reasons.update(reason for reason, *_ in [*made.dropped, *made.failed])

@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import grounding, registry
 from ..config import Train
 from ..errors import InputError, MachineError, ModelError
-from ..llm.local import Local, need_torch, weights_fingerprint
+from ..llm.local import Local, need_torch
+from ..llm.weights import Weights
 from ..panel import Watch, unwatched
 from ..records import Example
-from ..seeds import digest
+from ..seeds import digest, rng
 from ..workspace import Output, write_json
-from .tokens import Row, rows_of
+from .dial import Work, refuse_too_large
+from .tokens import TOO_LONG, Row, Rows, rows_of
 
 
-def train(examples: Iterable[Example], options: Train, base: str, seed: int, out: Output, watch: Watch = unwatched) -> None:
-    """Train on the examples of the `train` split and leave an adapter, its tokenizer and groundling.json in the output's folder.
+def train(records: Iterable[Any], options: Train, base: Weights, seed: int, out: Output, watch: Watch = unwatched) -> None:
+    """Train on the records of the `train` split and leave an adapter or a whole model, its tokenizer and groundling.json in the output's folder.
 
-    `base` is a folder or hub name. Raises InputError where nothing can be learnt from, ModelError where the result does not generate.
+    The loss is also measured on those that are held out. Raises InputError where nothing can be learnt from, ModelError where the result does
+    not do what the objective is for.
     """
     need_torch()
     _need_trainer()
     objective = registry.load("objective", options.objective)
-    chosen = [e for e in examples if e.split == "train"]
-    rows = rows_of(chosen, base, options, out)
+    make = getattr(objective, "rows_of", rows_of)
+    sides: dict[str, list[Any]] = {"train": [], "held_out": []}
+    for record in records:
+        sides[record.split].append(record)
+    rows = Rows(make(sides["train"], base, options, out))
+    if sides["train"] and not rows and out.dropped[TOO_LONG]:
+        raise InputError(
+            f"All {out.dropped[TOO_LONG]} examples are longer than train.max_length = {options.max_length} tokens. Raise it, or make shorter "
+            "examples: smaller chunks (chunk.size) or fewer passages."
+        )
     check_rows(rows)
+    rows.held_out = measured(sides["held_out"], lambda some, aside: make(some, base, options, aside), options, seed)
     for row in rows:
         out.keep(row)
-    answers, tokens = sum(row.trained for row in rows), sum(len(row.ids) for row in rows)
+    estimated = refuse_too_large(options, base, largest(rows, options))
     log = objective.run(rows, base, options, seed, out.folder, watch)
     describe(out.folder, options, base)
-    reload(out.folder, base, next(e for e in chosen if e.id == rows[0].id), options.format)
-    out.note(log=log, tokens=tokens, trained_tokens=answers, rows=len(rows), base=options.base)
+    first = next(r for r in sides["train"] if r.id == rows[0].id)
+    getattr(objective, "reload", reload)(out.folder, base, first, options)
+    if hasattr(objective, "notes"):
+        out.note(**objective.notes(out.folder, base, make(sides["held_out"], base, options, Aside()), options))
+    tokens, trained = sum(len(row.ids) for row in rows), sum(row.trained for row in rows)
+    out.note(log=log, tokens=tokens, trained_tokens=trained, rows=len(rows), held_out_rows=len(rows.held_out), base=options.base)
+    out.note(memory_estimate=estimated, **({"preset": preset} if (preset := options.preset_told()) else {}))
+
+
+def largest(rows: Sequence[Any], options: Train) -> Work:
+    """The largest batch that there may be."""
+    longest = max(len(row.ids) for row in rows)
+    return Work(longest, min(options.batch, len(rows)), max(row.trained for row in rows) / longest)
+
+
+class Aside:
+    """Takes the place of an output where what is left out counts nowhere: rows that are only measured on."""
+
+    def drop(self, reason: str, what: Any) -> None:
+        pass
+
+
+def measured(records: Sequence[Any], make: Callable[[Sequence[Any], Any], Sequence[Any]], options: Train, seed: int) -> list[Any]:
+    """The rows that the held-out loss is measured on: drawn by the seed, whatever their order, and like lengths together."""
+    drawn = sorted(records, key=lambda record: rng(seed, "held-out loss", record.id).random())[: options.eval_rows]
+    return sorted(make(drawn, Aside()), key=lambda row: (len(row.ids), row.id))
 
 
 def _need_trainer() -> None:
@@ -57,7 +94,7 @@ def check_rows(rows: Sequence[Row]) -> None:
             raise InputError(f"In example {row.id} every token is trained, the prompt too. The prompt must not be learnt; check the chat template.")
 
 
-def describe(folder: Path, options: Train, base: str) -> None:
+def describe(folder: Path, options: Train, base: Weights) -> None:
     """groundling.json: the format the model was taught, with the hashes that serving compares."""
     write_json(
         folder / "groundling.json",
@@ -66,7 +103,9 @@ def describe(folder: Path, options: Train, base: str) -> None:
             "format_fingerprint": grounding.fingerprint(options.format),
             "template_hash": template_hash(folder),
             "base": options.base,
-            "base_fingerprint": weights_fingerprint(Path(base)) if Path(base).is_dir() else base,
+            "base_fingerprint": base.fingerprint,
+            "objective": options.objective,
+            "method": options.method,
         },
     )
 
@@ -77,14 +116,19 @@ def template_hash(folder: Path) -> str:
     return digest(path.read_text("utf-8"), length=16) if path.is_file() else ""
 
 
-def reload(folder: Path, base: str, example: Example, fmt: str) -> None:
+def reload(folder: Path, base: Weights, example: Example, options: Train) -> None:
     """Load what was saved, from disk, with stock libraries, and let it answer once. Raises ModelError where no token comes."""
     import asyncio
 
     from ..llm.base import Request
 
-    model = Local(base, adapter=folder, name="tuned")
-    prompt = grounding.FORMATS[fmt].prompt(example.question, example.passages, model.documents_role)
+    model = Local(*saved(folder, base, options), name="tuned")
+    prompt = grounding.FORMATS[options.format].prompt(example.question, example.passages, model.documents_role)
     reply = asyncio.run(model.replies([Request(messages=prompt, max_tokens=16)]))[0]
     if not reply.tokens_out:
         raise ModelError(f"The model saved in {folder} loads, but generates nothing. Try a lower learning rate (train.rate).")
+
+
+def saved(folder: Path, base: Weights, options: Train) -> Weights:
+    """The weights of what was trained: a whole model, or the base with one adapter more."""
+    return Weights(str(folder)) if options.method == "full" else Weights(base.base, (*base.adapters, folder))

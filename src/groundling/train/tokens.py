@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..config import Train
 from ..errors import ModelError
 from ..grounding import FORMATS, conversation
 from ..llm.local import accepts_documents, load_tokenizer
+from ..llm.weights import Weights
 from ..records import Example, Record
 from ..workspace import Output
+
+TOO_LONG = "longer than train.max_length"
 
 
 class Row(Record):
@@ -30,6 +33,12 @@ class Row(Record):
         for start, end in self.spans:
             found[start:end] = self.ids[start:end]
         return found
+
+
+class Rows(list[Any]):
+    """The rows that are trained on; those that are only measured on are beside them, so that no objective trains on them by mistake."""
+
+    held_out: Sequence[Any] = ()
 
 
 def row_of(example: Example, fmt_name: str, tokenizer: Any, documents_role: bool) -> Row:
@@ -56,15 +65,15 @@ def row_of(example: Example, fmt_name: str, tokenizer: Any, documents_role: bool
     return Row(id=example.id, ids=ids, spans=spans)
 
 
-def rows_of(examples: Iterable[Example], base: str, options: Train, out: Output) -> list[Row]:
+def rows_of(examples: Iterable[Example], base: Weights, options: Train, out: Output) -> list[Row]:
     """All examples as rows; those over `options.max_length` tokens are dropped and counted."""
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base.outermost)
     role = accepts_documents(tokenizer)
     rows = []
     for example in examples:
         row = row_of(example, options.format, tokenizer, role)
         if len(row.ids) > options.max_length:
-            out.drop("longer than train.max_length", {"id": example.id, "tokens": len(row.ids)})
+            out.drop(TOO_LONG, {"id": example.id, "tokens": len(row.ids)})
         else:
             rows.append(row)
     return rows

@@ -1,22 +1,29 @@
 """Drops what the evaluation asks: the same question, a near one, or a run of words in common with a question or an answer of it.
 For: always; without it, scores measure memory. Options: near, ngram, passages.
 
-The evaluation is the file of questions; where there is none, the held-out examples that cite, and then only training examples are judged. A near
-question that names other numbers is another question. Runs of words are those of published decontaminations (13 words, arXiv 2005.14165); in
-Japanese, Chinese and Korean twice as many characters. Passages may be shared: the documents are the same, only the questions are secret.
+The evaluation is the file of questions; where there is none, the held-out examples that cite (of a classification all held-out texts), and then only
+training examples are judged. A near question that names other numbers is another question. Runs of words are those of published
+decontaminations (13 words, arXiv 2005.14165); in Japanese, Chinese and Korean twice as many characters. Passages may be shared: the documents are
+the same, only the questions are secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
 from pydantic import Field
 
+from ...agent.steps import STEPS, bare
+from ...choosing import is_choice
 from ...options import Options as Base
-from ...records import Example
+from ...records import Example, Pair
 from .. import Context
+from ..asexample import answer_of
 from ..likeness import Alike
 from ..words import CJK, normal, numbers, words
+
+READS = (Example, Pair)
 
 
 class Options(Base):
@@ -30,7 +37,7 @@ def _evaluation(examples: Sequence[Example], context: Context) -> tuple[list[str
     if context.questions:
         asked = context.questions
         return [q.question for q in asked], [a for q in asked for a in q.answers], [q.passage for q in asked if q.passage]
-    held = [e for e in examples if e.split == "held_out" and e.support == "cited"]
+    held = [e for e in examples if e.split == "held_out" and (e.support == "cited" or is_choice(e))]
     shown = [passage.text for e in held for n, passage in enumerate(e.passages) if n == e.oracle]
     return [e.question for e in held], [e.answer for e in held], shown
 
@@ -62,8 +69,17 @@ def _near(examples: Sequence[Example], asked: list[str], threshold: float) -> li
     return [alike.near(n) is not None for n in range(len(asked), len(texts))]
 
 
+def _bare(e: Example) -> Example:
+    """An agent's step as the question that it works on and what it says of its own: its prompt shows passages, which may be shared."""
+    if e.kind not in STEPS or e.support != "memory":
+        return e
+    question, answer = bare(e.question, e.answer)
+    return replace(e, question=question, answer=answer)
+
+
 def sift(examples: Sequence[Example], context: Context, options: Options) -> list[str | None]:
     """For each example the reason it is dropped, or None."""
+    examples = [_bare(e) for e in examples]
     asked, answers, shown = _evaluation(examples, context)
     exact, runs = {normal(q) for q in asked} - {""}, _Runs([*asked, *answers], options.ngram)
     secret = {normal(p) for p in shown} - {""} if options.passages else set()
@@ -89,3 +105,8 @@ def sift(examples: Sequence[Example], context: Context, options: Options) -> lis
         return "passage of the evaluation" if secret and any(shows_secret(p.text) for p in e.passages) else None
 
     return [reason(e, alike) for e, alike in zip(examples, near, strict=True)]
+
+
+def pairs(found: Sequence[Pair], context: Context, options: Options) -> list[str | None]:
+    """The same for preference pairs: the question and the chosen answer, without the quotes before it, as these are the documents' own words."""
+    return sift([answer_of(pair) for pair in found], context, options)

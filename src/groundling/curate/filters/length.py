@@ -7,11 +7,16 @@ example answers of 600 to 3,000 characters as in instruction backtranslation (ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field, model_validator
 
 from ...options import Options as Base
-from ...records import Example
+from ...records import Example, Pair
 from .. import Context
+from ..asexample import chosen_of, rejected_of
+
+READS = (Example, Pair)
 
 
 class Options(Base):
@@ -43,3 +48,8 @@ def check(example: Example, context: Context, options: Options) -> str | None:
     if options.passages_max and sum(len(p.title) + len(p.text) for p in example.passages) > options.passages_max:
         return "passages too long"
     return None
+
+
+def pairs(found: Sequence[Pair], context: Context, options: Options) -> list[str | None]:
+    """For each preference pair the reason it is dropped, or None: both replies are held to the lengths of an answer, as they are written."""
+    return [check(chosen_of(pair), context, options) or check(rejected_of(pair), context, options) for pair in found]

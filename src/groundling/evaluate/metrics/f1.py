@@ -7,8 +7,11 @@ listed in `text.py`; characters in scripts that write no spaces.
 from __future__ import annotations
 
 from ...records import Answer
+from ...sections import GROUNDED
 from .. import text
 from ..cases import Case
+
+FORMATS = (*GROUNDED, "backward", "instruct", "step")
 
 
 def score(case: Case, answer: Answer) -> float | None:

@@ -6,8 +6,11 @@ Denominator: answerable questions; a refusal scores 0. Source: Lin, 2004, withou
 from __future__ import annotations
 
 from ...records import Answer
+from ...sections import GROUNDED
 from .. import text
 from ..cases import Case
+
+FORMATS = (*GROUNDED, "backward", "instruct")
 
 
 def score(case: Case, answer: Answer) -> float | None:

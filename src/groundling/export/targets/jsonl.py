@@ -21,7 +21,8 @@ FEATURES = {
 }  # fmt: skip
 PAIR_FEATURES = {
     "id": "string", "unit": "string", "document": "string", "question": "string", "passages": [PASSAGE], "chosen": "string",
-    "rejected": "string", "margin": "float64", "messages": MESSAGES,
+    "rejected": "string", "margin": "float64", "recipe": "string", "split": "string", "history": [{"question": "string", "answer": "string"}],
+    "messages": MESSAGES,
 }  # fmt: skip
 
 

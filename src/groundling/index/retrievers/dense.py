@@ -16,7 +16,8 @@ import msgspec
 
 from ...config import Index
 from ...errors import ConfigError, InputError, ModelError
-from ...llm.local import device, identity, need_torch
+from ...llm.local import device, need_torch
+from ...llm.weights import identity
 from ...records import Chunk, Hit
 from ...workspace import write_json
 

@@ -1,0 +1,251 @@
+"""The sections of the configuration: one per stage, and what an endpoint is. Fields marked `WHERE` say where or how fast something runs.
+
+They never enter a fingerprint.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from . import published
+
+WHERE = {"where": True}
+CHOSEN = {"chosen": True}  # settings that `train.preset` and `train.size` choose where they are not given
+GROUNDED = ("raft", "two-turn", "ja")  # the formats whose answers rest on retrieved passages; see grounding.py
+
+SIZED = ("method", "batch", "accumulate", "checkpointing", "max_length")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that shape the output."""
+        hidden = {n for n, f in type(self).model_fields.items() if (f.json_schema_extra or {}).get("where")}
+        return self.model_dump(mode="json", exclude=hidden)
+
+
+class Ingest(Section):
+    """Files to documents."""
+
+    include: list[str] = Field(["**/*"], description="which files of the folder are read, as glob patterns")
+    exclude: list[str] = Field([], description="which of those are left out")
+    max_file_mb: float = Field(200, gt=0, description="a larger file is counted as failed")
+    max_failed: float = Field(0.5, ge=0, le=1, description="the stage stops where a larger share of the files fails", json_schema_extra=WHERE)
+
+
+class Chunk(Section):
+    """Documents to chunks."""
+
+    splitter: str = Field("recursive", description="see `groundling list splitters`")
+    size: int = Field(1000, ge=50, description="most characters of a chunk")
+    overlap: int = Field(100, ge=0, description="characters that neighbours share")
+    minimum: int = Field(20, ge=0, description="a shorter chunk is dropped")
+
+
+class Index(Section):
+    """Chunks to search."""
+
+    retriever: str = Field("bm25", description="see `groundling list retrievers`")
+    model: str = Field("", description="the embedding model of `dense`: the path or hub name of an encoder; bm25 has none")
+    query_prefix: str = Field("query: ", description="what that model was taught to see before a question (here: the E5 family)")
+    passage_prefix: str = Field("passage: ", description="and before a passage")
+
+    def identity(self) -> dict[str, Any]:
+        """Without a model nothing but the retriever counts."""
+        return super().identity() if self.model else {"retriever": self.retriever}
+
+
+class Synthesize(Section):
+    """Chunks to training examples."""
+
+    recipe: str = Field("raft", description="see `groundling list recipes`")
+    options: dict[str, Any] = Field({}, description="options of the recipe, checked against it")
+    teacher: str = Field("template", description="who writes the data: `template` (rules), a name in `models`, `nano`, a folder, `run:NAME`")
+    student: str = Field("", description="the model that is to get better, where a recipe asks it too; `run:NAME` is another run's model")
+    judge: str = Field("", description="who scores, where a recipe asks one: a model, or `run:NAME` of a run trained as a reward model")
+    limit: int = Field(0, ge=0, description="make examples from only so many chunks, drawn by the seed; 0: from all")
+    target: int = Field(0, ge=0, description="stop at exactly so many examples kept, drawing chunks by the seed; 0: no target")
+    max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
+
+
+def _step(value: Any) -> Any:
+    """A filter as the config names it: alone, or with its options. `{near: {}}` and `{near: null}` are `near`."""
+    if isinstance(value, dict) and len(value) == 1:
+        name, options = next(iter(value.items()))
+        if isinstance(name, str) and (options is None or isinstance(options, dict)):
+            return {name: options} if options else name
+    elif isinstance(value, str):
+        return value
+    raise PydanticCustomError("filter", "A filter is a name, or one name with its options, such as {near: {threshold: 0.8}}")
+
+
+class Curate(Section):
+    """Examples to kept examples."""
+
+    filters: list[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_step)]] = Field(
+        ["cited", "duplicates", "leaked"], description="in this order, each a name or {name: {options}}; see `groundling list filters`"
+    )
+
+    def steps(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each filter's name with the options given to it."""
+        return [(step, {}) if isinstance(step, str) else next(iter(step.items())) for step in self.filters]
+
+
+class Train(Section):
+    """Examples to a model."""
+
+    base: str = Field("nano", description="`nano`, the path or hub name of a model, or `run:NAME`: another run's model")
+    objective: str = Field("sft", description="see `groundling list objectives`")
+    options: dict[str, Any] = Field({}, description="options of the objective, checked against it")
+    format: Literal["raft", "two-turn", "ja", "backward", "labels", "instruct", "step"] = Field(
+        "raft", description="the prompt format that is taught; see grounding.py"
+    )
+    preset: Literal["", "rag-sft", "backtranslation", "raft-chatbot", "vikhr-8b", "livedoor"] = Field(
+        "", description="the published values of a system, as far as none is set here; see docs/train.md"
+    )
+    size: Literal["", "laptop", "8gb", "24gb", "80gb"] = Field(
+        "", description="the machine: chooses method, batch, accumulate, checkpointing and max_length for the base, where they are not set here"
+    )
+    method: Literal["lora", "qlora", "full"] = Field(
+        "lora", description="an adapter; an adapter on the base in four bits; or all weights", json_schema_extra=CHOSEN
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="`auto`: what the machine multiplies in hardware", json_schema_extra=CHOSEN
+    )
+    targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = Field(
+        "all-linear",
+        description="the layers with an adapter: `all-linear`, or names such as [q_proj, v_proj]",
+        json_schema_extra=CHOSEN,
+    )
+    rank: int = Field(16, ge=1, description="LoRA rank", json_schema_extra=CHOSEN)
+    alpha: int = Field(32, ge=1, description="LoRA alpha", json_schema_extra=CHOSEN)
+    dropout: float = Field(0.0, ge=0, lt=1, description="LoRA dropout", json_schema_extra=CHOSEN)
+    epochs: float = Field(2.0, gt=0, json_schema_extra=CHOSEN)
+    steps: int = Field(0, ge=0, description="stop after so many steps, whatever `epochs` says; 0: no such limit", json_schema_extra=CHOSEN)
+    batch: int = Field(8, ge=1, description="examples in memory together", json_schema_extra=CHOSEN)
+    accumulate: int = Field(1, ge=1, description="such batches a step", json_schema_extra=CHOSEN)
+    rate: float = Field(1e-3, gt=0, description="peak learning rate", json_schema_extra=CHOSEN)
+    scheduler: Literal["cosine", "linear", "constant"] = Field("cosine", description="how the rate falls after its peak", json_schema_extra=CHOSEN)
+    floor: float = Field(0.0, ge=0, le=1, description="the share of the peak rate that is left at the end", json_schema_extra=CHOSEN)
+    warmup: float = Field(0.05, ge=0, description="until the peak: a share of all steps, or, from 1 on, a number of steps", json_schema_extra=CHOSEN)
+    weight_decay: float = Field(0.0, ge=0, json_schema_extra=CHOSEN)
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw", description="`adamw_8bit` keeps its state in a quarter of the memory", json_schema_extra=CHOSEN
+    )
+    checkpointing: bool = Field(
+        False, description="compute activations again instead of keeping them: slower, in much less memory", json_schema_extra=CHOSEN
+    )
+    max_length: int = Field(2048, ge=64, description="an example of more tokens is dropped and counted, never cut", json_schema_extra=CHOSEN)
+    keep: Literal["best", "last"] = Field("best", description="`best`: of the lowest loss on held-out examples, where there are any")
+    eval_steps: int = Field(25, ge=1, description="the held-out loss is measured every so many steps, and at the end")
+    eval_rows: int = Field(128, ge=0, description="on so many held-out examples, drawn by the seed; 0: it is not measured")
+    save_steps: int = Field(25, ge=1, description="a checkpoint to resume from, every so many steps", json_schema_extra=WHERE)
+    disk_gb: float = Field(0, ge=0, description="most that checkpoints may take; 0: what the disk has", json_schema_extra=WHERE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_first(cls, given: Any) -> Any:
+        """The preset's values where none is given; of `options` each counts by itself."""
+        if not isinstance(given, dict) or not isinstance(given.get("preset"), str):
+            return given
+        values = published.values(given["preset"], given.get("objective", "sft"))
+        options = {**values.get("options", {}), **given["options"]} if isinstance(given.get("options"), dict) else values.get("options", {})
+        return {**values, **given} | ({"options": options} if options else {})
+
+    @field_validator("preset")
+    @classmethod
+    def _preset_fits(cls, preset: str, info: ValidationInfo) -> str:
+        objective = info.data.get("objective", "sft")
+        if preset and objective not in published.TRAIN[preset].values:
+            known = ", ".join(published.TRAIN[preset].values)
+            raise PydanticCustomError(
+                "preset", "It has no values for the objective {objective}, only for {known}", {"objective": objective, "known": known}
+            )
+        return preset
+
+    def chosen(self) -> set[str]:
+        """The settings that a preset or `size` may choose and that are not given by hand."""
+        values = published.values(self.preset, self.objective)
+        may = {name for name, field in type(self).model_fields.items() if (field.json_schema_extra or {}).get("chosen")}
+        return {name for name in may if name not in self.model_fields_set or (name in values and getattr(self, name) == values[name])}
+
+    def sized(self) -> set[str]:
+        """The settings that `size` chooses here. A preset's method and length stay; the examples of its step may be split otherwise."""
+        left = {*SIZED} - {*published.values(self.preset, self.objective)} | {"batch", "accumulate"}
+        return left & self.chosen() if self.size else set()
+
+    def identity(self) -> dict[str, Any]:
+        """What a `size` chooses is not known before the base is seen: its name stands for it."""
+        return {name: value for name, value in super().identity().items() if name not in self.sized()}
+
+    def preset_told(self) -> dict[str, Any] | None:
+        """What the preset chose, and which of its values were set by hand; None where there is none."""
+        if not self.preset:
+            return None
+        values = published.values(self.preset, self.objective)
+        chose = {name: value for name, value in values.items() if getattr(self, name) == value}
+        by_hand = {name: getattr(self, name) for name in values if name not in chose and not (self.size and name in SIZED)}
+        return {"name": self.preset, "chose": chose, "by_hand": by_hand}
+
+
+class Evaluate(Section):
+    """A model to scores."""
+
+    questions: str = Field("", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples")
+    k: list[Annotated[int, Field(ge=1)]] = Field([1, 3, 5], description="how many retrieved passages the models are given")
+    without: bool = Field(True, description="also ask without any passage (setting `none`)")
+    given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
+    metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all")
+    compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
+    prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
+    limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
+    batch: int = Field(64, ge=1, description="questions asked together; each batch that a model makes of them is saved as it ends")
+    max_tokens: int = Field(128, ge=8, description="longest reply")
+    max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
+
+
+class Serve(Section):
+    """A model to answers."""
+
+    host: str = Field("127.0.0.1", json_schema_extra=WHERE)
+    port: int = Field(8080, ge=0, le=65535, json_schema_extra=WHERE)
+    k: int = Field(3, ge=1, description="passages retrieved for a question")
+    max_tokens: int = Field(256, ge=8, description="longest reply")
+
+
+def _no_key(name: str) -> str:
+    """A key that is pasted where the name of its variable belongs is refused, under a type of error whose sentence does not repeat it."""
+    lower, digits = re.search("[a-z]", name), len(re.findall("[0-9]", name))
+    if _KEY.match(name) or (len(name) >= 24 and lower and digits >= 4 and (name.lower() != name or "_" not in name)):
+        raise PydanticCustomError("string_pattern_mismatch", "this is a key")
+    return name
+
+
+_KEY = re.compile(r"(sk|gsk|csk|hf|xai|nvapi|pplx|AIza)_?[A-Za-z0-9]{16,}\Z")
+
+
+class Endpoint(Section):
+    """A model behind an OpenAI-compatible API: OpenAI, vLLM, TGI, llama-server, Ollama, OpenRouter. Its key is never written down anywhere."""
+
+    base_url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="where the API is, up to and with /v1")
+    model: str = Field(min_length=1, description="the model's name there")
+    key_env: Annotated[str, AfterValidator(_no_key)] = Field(
+        "", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", description="the environment variable that holds the key; empty: none", json_schema_extra=WHERE
+    )
+    max_parallel: int = Field(256, ge=1, description="most calls in flight; fewer where the endpoint refuses", json_schema_extra=WHERE)
+    requests_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
+    tokens_per_minute: int = Field(0, ge=0, description="0: no limit of our own", json_schema_extra=WHERE)
+    tokens_per_day: int = Field(0, ge=0, description="0: no limit of our own; counted over 24 hours, also across runs", json_schema_extra=WHERE)
+    timeout: float = Field(120, gt=0, description="seconds that one call may take", json_schema_extra=WHERE)
+    retries: int = Field(8, ge=0, description="how often a call that broke is sent again", json_schema_extra=WHERE)
+    price_in: float = Field(0, ge=0, description="USD per million tokens of prompts", json_schema_extra=WHERE)
+    price_out: float = Field(0, ge=0, description="USD per million tokens of replies", json_schema_extra=WHERE)
+    structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
+    batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
+    batch_price: float = Field(1, gt=0, le=1, description="share of the prices that batch mode costs; 0.5 at many providers", json_schema_extra=WHERE)
+    extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out")

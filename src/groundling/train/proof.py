@@ -1,0 +1,61 @@
+"""Whether a checkpoint on disk is the model in memory, and whether that model still speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+
+
+def prove(trainer: Any, checkpoint: Path) -> None:
+    """Raise ModelError where the saved weights are not those in memory, or where the model generates nothing. Draws no random number."""
+    import torch
+
+    network = trainer.accelerator.unwrap_model(trainer.model)
+    saved = _saved(checkpoint)
+    live = _live(network)
+    wrong = [name for name, tensor in saved.items() if name not in live or not torch.equal(tensor, live[name].detach().cpu())]
+    there = {live[name].data_ptr() for name in saved if name in live}
+    wrong += [name for name, tensor in live.items() if name not in saved and tensor.data_ptr() not in there]  # tied weights are saved once
+    if not saved or wrong:
+        raise ModelError(
+            f"The checkpoint {checkpoint} does not hold the model that was trained: {wrong[0] if wrong else 'it has no weights'} differs."
+        )
+    _speaks(network, trainer.processing_class, checkpoint)
+
+
+def _saved(checkpoint: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    found: dict[str, Any] = {}
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        found |= load_file(path)
+    return found
+
+
+def _live(network: Any) -> dict[str, Any]:
+    from peft import PeftModel, get_peft_model_state_dict
+
+    if isinstance(network, PeftModel):
+        return get_peft_model_state_dict(network)
+    return network.state_dict()
+
+
+def _speaks(network: Any, tokenizer: Any, checkpoint: Path) -> None:
+    """One step from the end token: a model that generates must give a token, one with another head finite numbers."""
+    import torch
+
+    ids = torch.tensor([[tokenizer.eos_token_id]], device=network.device)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            if getattr(network, "can_generate", bool)():
+                good = network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, do_sample=False).shape[1] > 1
+            else:
+                good = bool(network(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.isfinite().all())
+    finally:
+        network.train(was_training)
+    if not good:
+        raise ModelError(f"The model in {checkpoint} generates nothing after the first step. Lower train.rate.")

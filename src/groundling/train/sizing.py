@@ -1,0 +1,154 @@
+"""How much memory a training takes, from the base's configuration alone: nothing is loaded.
+
+The parts are weights, gradients, the optimiser's state, activations, logits, and what the libraries take themselves. Activations are counted for
+the layers that Llama and its relatives are made of, with an attention that keeps no table of all pairs of tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..config import Train
+from ..llm.weights import Weights
+
+NF4 = 0.52  # bytes of a weight in four bits, with its doubly quantised scales
+LIBRARIES = {"cpu": 0.8e9, "cuda": 1.2e9}
+SLACK = 1.1  # allocators keep more than is asked for
+TRAINED_SHARE = 0.5  # of the positions, where the data is not known yet: logits are made for those alone
+
+
+class Shape(NamedTuple):
+    """A decoder as its configuration describes it."""
+
+    width: int
+    layers: int
+    inner: int
+    heads: int
+    groups: int
+    head: int
+    vocabulary: int
+    tied: bool
+    experts: int
+    positions: int
+
+    def linears(self) -> dict[str, tuple[int, int, int]]:
+        """The linear layers of one block: inputs, outputs, and how many there are."""
+        query, key = self.heads * self.head, self.groups * self.head
+        wide = (self.width, self.inner, self.experts)
+        return {
+            "q_proj": (self.width, query, 1), "k_proj": (self.width, key, 1), "v_proj": (self.width, key, 1), "o_proj": (query, self.width, 1),
+            "gate_proj": wide, "up_proj": wide, "down_proj": (self.inner, self.width, self.experts),
+        }  # fmt: skip
+
+    @property
+    def linear(self) -> int:
+        return self.layers * sum(a * b * n for a, b, n in self.linears().values())
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.width * (1 if self.tied else 2)
+
+    @property
+    def parameters(self) -> int:
+        return self.linear + self.embedding + (2 * self.layers + 1) * self.width
+
+
+class Estimate(NamedTuple):
+    """Bytes by what they are for."""
+
+    weights: float
+    gradients: float
+    optimiser: float
+    activations: float
+    logits: float
+    libraries: float
+
+    @property
+    def total(self) -> float:
+        return SLACK * (sum(self) - self.libraries) + self.libraries
+
+    def told(self) -> str:
+        parts = ", ".join(f"{name} {value / 1e9:.2g}" for name, value in self._asdict().items())
+        return f"about {self.total / 1e9:.2g} GB ({parts})"
+
+
+def shape(base: Weights) -> Shape | None:
+    """The shape of a base that is on this machine; None where its configuration is not, or is of a kind that is not known."""
+    path = Path(base.base) / "config.json" if Path(base.base).is_dir() else _cached(base.base)
+    if path is None or not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_bytes())
+        return shape_of(data.get("text_config", data))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _cached(name: str) -> Path | None:
+    """A hub's config.json that was fetched before; nothing is sent."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    found = try_to_load_from_cache(name, "config.json")
+    return Path(found) if isinstance(found, str) else None
+
+
+def shape_of(data: dict[str, Any]) -> Shape:
+    """Raises KeyError where a configuration names its parts otherwise than Llama and its relatives do."""
+    width, heads = data["hidden_size"], data["num_attention_heads"]
+    experts = data.get("num_local_experts") or data.get("num_experts") or 1
+    return Shape(
+        width=width, layers=data["num_hidden_layers"], inner=data.get("moe_intermediate_size", data["intermediate_size"]) if experts > 1
+        else data["intermediate_size"], heads=heads, groups=data.get("num_key_value_heads") or heads, head=data.get("head_dim") or width // heads,
+        vocabulary=data["vocab_size"], tied=data.get("tie_word_embeddings", False), experts=experts,
+        positions=data.get("max_position_embeddings") or 1 << 20,
+    )  # fmt: skip
+
+
+def trainable(found: Shape, options: Train) -> int:
+    """Parameters that training changes."""
+    if options.method == "full":
+        return found.parameters
+    each = found.linears()
+    named = list(each) if options.targets == "all-linear" else [name for name in options.targets if name in each]
+    return found.layers * sum(options.rank * (a + b) * n for a, b, n in (each[name] for name in named))
+
+
+def estimate(found: Shape, options: Train, device: str, tokens: int, share: float = TRAINED_SHARE) -> Estimate:
+    """The peak of one step over batches of `tokens` (padding counts), of which `share` are trained."""
+    number = 4 if options.precision == "fp32" else 2  # bytes of a number in the arithmetic
+    changed = trainable(found, options)
+    return Estimate(
+        weights=_weights(found, options, device, number) + (0 if options.method == "full" else 4 * changed),
+        gradients=4 * changed,
+        optimiser=(2 if options.optimizer == "adamw_8bit" else 8) * changed,
+        activations=_activations(found, options, number, tokens),
+        logits=math.ceil(tokens * share) * found.vocabulary * (number + 8),  # as made, in fp32, and the gradient
+        libraries=LIBRARIES["cuda" if device == "cuda" else "cpu"],
+    )
+
+
+def _weights(found: Shape, options: Train, device: str, number: int) -> float:
+    if options.method == "full":
+        return found.parameters * (4 + (number if number < 4 else 0))  # fp32, and a copy in the arithmetic's precision
+    rest = found.parameters - found.linear
+    if options.method == "qlora":
+        largest = max(a * b for a, b, _ in found.linears().values())
+        return found.linear * NF4 + rest * (2 if device == "cuda" else 4) + largest * number  # one layer at a time is unpacked
+    return found.parameters * (number if device == "cuda" else 4 + (number if number < 4 else 0))
+
+
+def _activations(found: Shape, options: Train, number: int, tokens: int) -> float:
+    """What the backward pass needs of the forward pass. Norms compute in fp32; an adapter keeps its input and its small output once more."""
+    one_token = (
+        number * (4 * found.width + 3 * found.heads * found.head + 4 * found.groups * found.head + 5 * found.inner)
+        + 4 * 4 * found.width
+        + (0 if options.method == "full" else number * 7 * options.rank)
+    )  # fmt: skip
+    if options.checkpointing:
+        return tokens * (found.layers * found.width * number + one_token)
+    return tokens * found.layers * one_token
