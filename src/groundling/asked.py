@@ -39,9 +39,12 @@ def held_out_of(run: Run, examples: Iterable[Example]) -> list[Example]:
 
 
 def training(run: Run, out: Output) -> Train:
-    """The train section. Examples that the evaluation will ask as they are do not choose the checkpoint: they would judge what was chosen by them."""
+    """The train section. Examples that the evaluation will ask do not choose the checkpoint: they would judge what was chosen by them.
+
+    They are asked where the format is not grounded, and where nobody wrote questions.
+    """
     options = run.config.train
-    if options.format in GROUNDED or options.keep == "last":
+    if options.keep == "last" or (options.format in GROUNDED and run.questions):
         return options
     out.note(keep="last: the held-out examples are what the evaluation asks, so they do not choose the checkpoint")
     return options.model_copy(update={"keep": "last"})

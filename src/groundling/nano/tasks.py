@@ -7,7 +7,7 @@ import random
 from ..grounding import FORMATS, Message
 from ..llm.facts import facts as stated
 from ..records import Example, Passage, Quote
-from . import drill, lexicon, names, reading, text, world
+from . import drill, lexicon, names, parallel, reading, text, world
 from .examples import example
 
 _raft = FORMATS["raft"]
@@ -119,8 +119,8 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
 
 # The whole mixture: the share of each kind of conversation.
 _SHARES = {
-    "written": 0.24, "short": 0.27, "world": 0.13, "words": 0.08, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05, "backward": 0.03,
-    "labels": 0.02, "bare": 0.01,
+    "written": 0.21, "short": 0.22, "parallel": 0.12, "world": 0.1, "words": 0.08, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05,
+    "backward": 0.03, "labels": 0.01, "bare": 0.01,
 }  # fmt: skip
 
 
@@ -136,6 +136,8 @@ def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, f
         return _drill(r, min(count, 4), questions, r.choice((0, -1)))
     if kind == "words":
         return _words(r, count)
+    if kind == "parallel":
+        return conversation(parallel.ask(r, r.choice((1, 1, 2, 3)), questions))
     if kind == "world":
         return conversation(from_world(r, count, questions=questions))
     if kind == "bare":
