@@ -123,7 +123,9 @@ def test_too_many_failures_stop_with_the_worst_reasons(tmp_path: Path) -> None:
     out.fail("unreadable", 1)
     out.fail("unreadable", 2)
     out.check(0.2, "files")
-    with pytest.raises(TooManyFailed, match=r"2 of 10 files failed, more than max_failed allows \(10%\): 2 × unreadable.*failed\.jsonl.*a higher max_failed"):
+    with pytest.raises(
+        TooManyFailed, match=r"2 of 10 files failed, more than max_failed allows \(10%\): 2 × unreadable.*failed\.jsonl.*a higher max_failed"
+    ):
         out.check(0.1, "files")
     out.abandon()
 

@@ -75,7 +75,10 @@ def test_where_an_answer_begins_its_first_and_last_word_are_to_be_seen_and_the_q
     ids, answer = tokenizer.encode(loaded, tasks.conversation([asked]))
     found = aim.aims(ids, answer, marks)
     (first,) = (a for a in found if a.kind == aim.FIRST)
-    assert loaded.decode(ids[first.at + 1 : first.at + 2]) == loaded.decode(ids[first.start : first.end]) and marks.answer in ids[first.at - 1 : first.at + 1]
+    assert (
+        loaded.decode(ids[first.at + 1 : first.at + 2]) == loaded.decode(ids[first.start : first.end])
+        and marks.answer in ids[first.at - 1 : first.at + 1]
+    )
     lasts = [a for a in found if a.kind == aim.LAST]
     assert {loaded.decode(ids[a.start : a.end]).strip() for a in lasts} == {"coins"}
     assert [a.at for a in lasts] == list(range(first.at, first.at + len(lasts)))
