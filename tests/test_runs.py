@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from groundling import grounding
-from groundling.errors import ModelError
+from groundling import grounding, pipeline
+from groundling.errors import ConfigError, ModelError
 from groundling.llm.weights import weights_fingerprint
 from groundling.runs import Run, open_run, tuned
 from groundling.train import template_hash
@@ -59,3 +59,21 @@ def test_of_two_documents_or_more_each_side_has_one(run: Run, count: int, held: 
         one = Run(run.project.model_copy(update={"config": run.config.model_copy(update={"seed": seed})}), run.space)
         one.__dict__["documents"] = {f"d{n}": None for n in range(count)}
         assert held <= len(one.held_out) < max(count, 2)
+
+
+def test_a_run_cannot_start_from_the_model_that_it_would_throw_away(tmp_path: Path, tiny_model: Path) -> None:
+    """`--redo train` on the base of itself: what it would start from is what it would delete."""
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.txt").write_text("The fee of the Katla is 12 euros. The lid of the Katla weighs 3 kg, and it is made of oak.")
+    (tmp_path / "documents" / "b.txt").write_text("The deposit of the Suvi is 30 euros. Repairs of the Suvi take 14 days in the workshop.")
+    pipeline.run_stages(open_run(tmp_path / "documents", tmp_path / "runs" / "one", [f"train.base={tiny_model}"], lambda text: None), last="curate")
+    again = open_run(tmp_path / "documents", tmp_path / "runs" / "one", ["train.base=run:one"], lambda text: None)
+    kept = again.space.folder("train")
+    kept.mkdir()
+    (kept / "adapter_model.safetensors").write_bytes(b"hours of work")
+    describe(again, tiny_model)
+    record = {"fingerprint": "x", "settings": {}, "inputs": {}, "seed": 42, "counts": {"in": 1, "kept": 1, "dropped": {}, "failed": {}}}
+    write_json(kept / "record.json", record | {"notes": {}})
+    with pytest.raises(ConfigError, match="that is this run itself"):
+        pipeline.run_stages(again, last="train", redo=["train"])
+    assert (kept / "adapter_model.safetensors").read_bytes() == b"hours of work"

@@ -44,6 +44,9 @@ def training(run: Run, out: Output) -> Train:
     They are asked where the format is not grounded, and where nobody wrote questions.
     """
     options = run.config.train
+    if run.mute and options.keep != "last":
+        out.note(keep="last: the held-out pairs are what the reward model is measured on, so they do not choose the checkpoint")
+        return options.model_copy(update={"keep": "last"})
     if options.keep == "last" or (options.format in GROUNDED and run.questions):
         return options
     out.note(keep="last: the held-out examples are what the evaluation asks, so they do not choose the checkpoint")

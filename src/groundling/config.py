@@ -82,6 +82,12 @@ class Project(BaseModel):
             if named:
                 raise ConfigError(f"train.format {taught} is evaluated on held-out examples, not on questions. Take evaluate.questions out.")
             return None
+        return self.secret
+
+    @property
+    def secret(self) -> Path | None:
+        """The file of questions that nothing in training may repeat: the same, and for other formats too what lies beside the config."""
+        named = self.config.evaluate.questions
         if named:
             path = self.base / named
             if not path.is_file():

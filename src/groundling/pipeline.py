@@ -168,7 +168,7 @@ def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
         own["options"] = options_of(registry.load("recipe", own["recipe"]), own["options"]).model_dump(mode="json")
         for role in ("teacher", "student", "judge"):
             own[role] = run.judge(own[role]).fingerprint if own[role] else ""
-        if makes(own["recipe"]) is Pair:  # replies are written in it
+        if makes(own["recipe"]) is Pair or hasattr(registry.load("recipe", own["recipe"]), "FITS_FORMAT"):
             own["format"] = grounding.fingerprint(run.config.train.format)
     if stage.name == "curate":
         own["filters"] = filters(run)
@@ -189,7 +189,7 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
         from .ingest.census import census
 
         found["files"] = census(run.project.documents, run.config.ingest, run.space.root)
-    if stage.name in ("curate", "evaluate") and (path := run.project.questions):
+    if path := {"curate": run.project.secret, "evaluate": run.project.questions}.get(stage.name):
         found["questions"] = digest(path.read_text("utf-8", errors="replace"), length=16)
     if stage.name == "curate":
         found |= embedding(run)
@@ -260,8 +260,6 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
         if "synthesize" in wanted and (found["synthesize"].state != "done" or "synthesize" in redo):
             keys(run.config)
         write_config(run)
-        for stage in (s for s in STAGES if s.name in redo and s.dear):
-            run.space.clear(stage.name)  # or its last checkpoint would be gone on from
         for stage in (s for s in STAGES if s.name in wanted):
             _refuse_missing(run, stage)
             if stage.name == "train" and "evaluate" in wanted:
@@ -269,7 +267,7 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
             if found[stage.name].state == "done" and stage.name not in redo:
                 run.say(f"{stage.name}: done before")
             else:
-                _run_one(run, stage)
+                _run_one(run, stage, anew=stage.dear and stage.name in redo)
 
 
 def _refuse_stale_input(stage: Stage, wanted: list[str], found: dict[str, State]) -> None:
@@ -284,11 +282,13 @@ def _refuse_missing(run: Run, stage: Stage) -> None:
             raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage.")
 
 
-def _run_one(run: Run, stage: Stage) -> None:
+def _run_one(run: Run, stage: Stage, anew: bool = False) -> None:
     settings = settings_of(run, stage)
     prints = {name: run.space.record(name)["fingerprint"] for name in stage.reads}
     sources = sources_of(run, stage, prints)
     mark = fingerprint(stage.name, settings, sources, run.config.seed)
+    if anew:  # or its last checkpoint would be gone on from; only now, when all that it needs is there
+        run.space.clear(stage.name)
     run.say(f"{stage.name} …")
     with run.space.writing(stage.name, mark, settings, sources, run.config.seed, resumes=stage.dear) as out:
         stage.work(run, out)

@@ -134,14 +134,15 @@ def parent(run: Run) -> str:
 
 
 def decided(run: Run) -> dict[str, Any] | None:
-    """What was found when the round's model was held against its parent's; None where that was not done yet."""
+    """What was found when the round's model was held against its parent's; None where that was not done yet, or for another model."""
     path = run.space.root / DECISION
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path} is not readable JSON ({error}). Delete it, and run the round again.") from error
+    return found if found.get("model") == (run.space.record("train") or {}).get("fingerprint") else None
 
 
 def decide(run: Run, decision: Mapping[str, Any] | None) -> None:

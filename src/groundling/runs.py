@@ -69,13 +69,12 @@ class Run:
     @cached_property
     def questions(self) -> list[Question]:
         """The evaluation's questions: the file's, else none (they are made of held-out examples then)."""
-        path = self.project.questions
-        if path is None:
-            return []
-        found = list(read_lines(path, Question))
-        if not found:
-            raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
-        return found
+        return _questions(self.project.questions)
+
+    @property
+    def secret(self) -> list[Question]:
+        """The questions that nothing in training may repeat, whatever the run itself is evaluated on."""
+        return _questions(self.project.secret)
 
     @property
     def beside(self) -> Path:
@@ -83,9 +82,11 @@ class Run:
         return self.space.root.parent
 
     def base(self) -> Weights:
-        """The weights that training starts from."""
-        from .llm.weights import resolve_weights
+        """The weights that training starts from. Raises ConfigError where they are those that it would put in their place."""
+        from .llm.weights import RUN, resolve_weights
 
+        if self.config.train.base == RUN + self.space.root.name:
+            raise ConfigError(f"train.base = {self.config.train.base}: that is this run itself. Name another run, or use another --out.")
         return resolve_weights(self.config.train.base, self.project.base, self.beside)
 
     def model(self, name: str) -> Model:
@@ -102,6 +103,13 @@ class Run:
             found = trained_run(name, self.beside)
             if found.described.get("objective") == "reward":
                 from .llm.reward import Reward
+
+                taught, now = found.described["format_fingerprint"], grounding.fingerprint(self.config.train.format)
+                if taught != now:
+                    raise ConfigError(
+                        f"{name} learnt to score replies in the format {taught}, and this run's are in {now}: its scores would mean nothing. Train a "
+                        "reward model on this format, or name a model that is asked (synthesize.judge)."
+                    )
 
                 return Reward(*found.weights, name=name)
         return self.model(name)
@@ -155,6 +163,15 @@ class Run:
     def split_of(self, document: str) -> Split:
         """The side of the split that a document is on."""
         return "held_out" if document in self.held_out else "train"
+
+
+def _questions(path: Path | None) -> list[Question]:
+    if path is None:
+        return []
+    found = list(read_lines(path, Question))
+    if not found:
+        raise InputError(f"{path} holds no question. Write one JSON object a line, or remove the file.")
+    return found
 
 
 def index_options(project: Project) -> config.Index:
@@ -216,7 +233,8 @@ def filtering(run: Run) -> Context:
 
         return Embedder(run.index_options).texts(texts)
 
-    return Context(questions=run.questions, seed=run.config.seed, embed=embed if run.config.index.model else None)
+    held = run.config.train.format not in GROUNDED
+    return Context(questions=run.secret, seed=run.config.seed, embed=embed if run.config.index.model else None, held_out=held)
 
 
 def filters(run: Run) -> list[str | dict[str, Any]]:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from groundling.agent import Agent, JsonSearch, Settings
 from groundling.agent.find import Endpoint
-from groundling.errors import ConfigError, SearchError
+from groundling.errors import ConfigError, ModelError, SearchError
 from groundling.options import checked
 from groundling.records import Passage
 
@@ -89,8 +89,28 @@ def test_an_answer_that_is_none_is_told_in_a_sentence(reply: Any, sentence: str)
         return reply()
 
     with pytest.raises(SearchError, match=sentence) as raised:
-        against(answer, lambda url: found(f"{url}?key=secret"))
+        against(answer, lambda url: found(f"{url}?for=secret"))
     assert "secret" not in str(raised.value) and calls == [1], "it would be the same again"
+
+
+def test_a_key_comes_from_the_environment_and_stands_in_no_address_of_a_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        sent.append(request.query["api_key"])
+        return await told(request)
+
+    def asked(url: str) -> Any:
+        return found(f"{url}?api_key={{key}}&more=1", key_env="SEARCH_KEY")
+
+    monkeypatch.delenv("SEARCH_KEY", raising=False)
+    with pytest.raises(ModelError, match="SEARCH_KEY, which is not set"):
+        against(answer, asked)
+    monkeypatch.setenv("SEARCH_KEY", "a b&c")
+    assert len(against(answer, asked)) == 2 and sent == ["a b&c"]
+    for url in ("https://x/s?q={query}&key=abc", "https://x/s?access_token=abc&q={query}"):
+        with pytest.raises(ConfigError, match="write {key} there"):
+            checked(Endpoint, {"url": url}, "synthesize.options.endpoint")
 
 
 def test_what_breaks_is_tried_again() -> None:

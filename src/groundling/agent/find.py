@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -11,13 +13,14 @@ from urllib.parse import quote
 from pydantic import Field, field_validator
 
 from ..answer import Search, passages_of
-from ..errors import SearchError
+from ..errors import ModelError, SearchError
 from ..options import Options
 from ..records import Passage
 from ..seeds import digest
 
 Find = Callable[[str, int], Awaitable[Sequence[Passage]]]  # what to look for, how many at most
 _LIMIT = 4_000_000  # bytes of an answer
+_KEY = re.compile(r"[?&](?:[\w-]*key|[\w-]*token|secret|password|apikey|auth|sig)=(?!\{key\})[^&]", re.IGNORECASE)
 
 
 def of_index(search: Search) -> Find:
@@ -32,7 +35,8 @@ def of_index(search: Search) -> Find:
 class Endpoint(Options):
     """Where a JSON search is, and where in its answer the results stand. A path is keys and list places with dots between: `data.0.hits`."""
 
-    url: str = Field(pattern=r"^https?://[^\s]+$")  # with {query}, and {count} where the endpoint takes one
+    url: str = Field(pattern=r"^https?://[^\s]+$")  # with {query}, {count} where the endpoint takes one, and {key} where it wants a key
+    key_env: str = Field("", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")  # the environment variable that holds the key
     results: str = ""  # path of the list of results in the answer; empty: the answer is the list
     title: str = "title"  # path of a result's title; empty: results have none
     text: str = "text"  # path of its text
@@ -44,6 +48,8 @@ class Endpoint(Options):
     def _asks(cls, url: str) -> str:
         if "{query}" not in url:
             raise ValueError("it must hold {query}, which what is searched for is put in place of")
+        if _KEY.search(url):  # it would stand in records, configs and cards, which are published
+            raise ValueError("a key is not written into it: write {key} there, and name its environment variable as key_env")
         return url
 
 
@@ -55,7 +61,7 @@ class JsonSearch:
 
     async def __call__(self, query: str, count: int) -> Sequence[Passage]:
         """The first results. Raises SearchError where the endpoint does not answer, or not as it should."""
-        url = self.endpoint.url.replace("{query}", quote(query, safe="")).replace("{count}", str(count))
+        url = self.endpoint.url.replace("{count}", str(count)).replace("{key}", self._key()).replace("{query}", quote(query, safe=""))
         for tried in range(self.endpoint.retries + 1):
             if tried:
                 await asyncio.sleep(self._wait * 2 ** (tried - 1))
@@ -68,6 +74,16 @@ class JsonSearch:
             f"The search endpoint {self._shown} did not answer ({said}). See that it runs and that its url is right, then give the same command "
             "again: what was answered so far is kept."
         )
+
+    def _key(self) -> str:
+        """The key, as it stands in an address. Raises ModelError where the url wants one and there is none."""
+        if "{key}" not in self.endpoint.url:
+            return ""
+        key = os.environ.get(self.endpoint.key_env, "") if self.endpoint.key_env else ""
+        if not key.strip():
+            named = f"the environment variable {self.endpoint.key_env}, which is not set" if self.endpoint.key_env else "key_env, which is empty"
+            raise ModelError(f"The search endpoint {self._shown} wants a key in {named}.")
+        return quote(key.strip(), safe="")
 
     @property
     def _shown(self) -> str:

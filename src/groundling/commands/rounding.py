@@ -45,9 +45,23 @@ def run_rounds(first: Run, wanted: Wanted) -> None:
             raise ConfigError(f"Round {run.project.name}: {error}") from None
     for number, name in enumerate(names):
         if not wanted.only or wanted.only == name:
-            run = rounds.runs(first)[number]  # opened only now: what the rounds before it came to shapes its config
+            every = rounds.runs(first)  # opened only now: what the rounds before it came to shapes its config
+            run = every[number]
+            _decided(first, run, every[:number])
             first.say(f"\n── {name}: round {number + 1} of {len(names)}")
             _one(first, run, wanted)
+
+
+def _decided(first: Run, run: Run, before: Sequence[Run]) -> None:
+    """Refuse to go on from a round of which it is not known whether it replaces its parent."""
+    models = {value for _, value in rounds.named(run.config)}
+    for other in before:
+        name = other.project.name
+        if RUN + name in models and rounds.rule(first.project, name) == "if_better" and rounds.decided(other) is None:
+            raise InputError(
+                f"Round {run.project.name} goes on from {name}, which replaces its parent only if it is better, and its model was not compared yet. "
+                f"Run that round to the end first: --round {name}."
+            )
 
 
 def effective(first: Run, only: str = "") -> str:
@@ -103,7 +117,8 @@ def decision_of(run: Run) -> dict[str, Any]:
     return {
         "round": run.project.name, "parent": name, "better": verdict.better, "setting": test.setting, "metric": test.metric, "value": test.tuned,
         "parent_value": test.base, "difference": test.difference, "low": test.low, "high": test.high, "p": test.p, "method": test.method,
-        "questions": test.n, "rule": "the higher value on the same questions; on a tie the parent stays",
+        "questions": test.n, "model": (run.space.record("train") or {}).get("fingerprint"),
+        "rule": "the higher value on the same questions; on a tie the parent stays",
     }  # fmt: skip
 
 

@@ -32,12 +32,13 @@ class Context(NamedTuple):
     """What a filter may know besides the examples.
 
     `questions` are the evaluation's, which nothing in training may repeat; `seed` decides what is drawn; `embed` gives a row of length 1 for
-    each text, None where the config names no embedding model.
+    each text, None where the config names no embedding model. `held_out`: the evaluation asks the held-out examples too, whatever their kind.
     """
 
     questions: Sequence[Question]
     seed: int = 0
     embed: Callable[[Sequence[str]], numpy.ndarray] | None = None
+    held_out: bool = False
 
 
 def options_of(name: str, given: dict[str, Any]) -> Options:

@@ -79,7 +79,10 @@ def trained(root: Path) -> Trained:
 
 def run_folder(name: str, beside: Path | None) -> Path:
     """The folder of `run:NAME`, beside a run's own. Raises ModelError where there is none."""
-    folder = (beside or Path("runs")) / name.removeprefix(RUN)
+    bare = name.removeprefix(RUN)
+    if bare in ("", ".", "..") or "/" in bare or "\\" in bare:
+        raise ModelError(f'"{name}" is no name of a run: it is the name of a folder beside this run\'s, without a path.')
+    folder = (beside or Path("runs")) / bare
     if not folder.is_dir():
         raise ModelError(f'"{name}" names no run: there is no folder {folder}. Run that round first, or name another.')
     return folder
@@ -99,7 +102,10 @@ def resolve_weights(base: str, relative_to: Path | None = None, beside: Path | N
     `relative_to` is where relative paths start, `beside` the folder in which runs lie. Raises ModelError for what does not exist.
     """
     if base.startswith(RUN):
-        return trained_run(base, beside).weights
+        found = trained_run(base, beside)
+        if found.described.get("objective") == "reward":
+            raise ModelError(f'"{base}" is a reward model: it scores and cannot write. It can only be a judge (synthesize.judge).')
+        return found.weights
     return Weights(resolve(base, relative_to))
 
 

@@ -1,10 +1,10 @@
 """Drops what the evaluation asks: the same question, a near one, or a run of words in common with a question or an answer of it.
 For: always; without it, scores measure memory. Options: near, ngram, passages.
 
-The evaluation is the file of questions; where there is none, the held-out examples that cite (of a classification all held-out texts), and then only
-training examples are judged. A near question that names other numbers is another question. Runs of words are those of published
-decontaminations (13 words, arXiv 2005.14165); in Japanese, Chinese and Korean twice as many characters. Passages may be shared: the documents are
-the same, only the questions are secret.
+The evaluation is the file of questions; where there is none, the held-out examples that cite; of formats that are not grounded (labels, backward,
+instruct, step) the file and all held-out examples. Where held-out examples are asked, only training examples are judged. A near question that
+names other numbers is another question. Runs of words are those of published decontaminations (13 words, arXiv 2005.14165); in Japanese, Chinese
+and Korean twice as many characters. Passages may be shared: the documents are the same, only the questions are secret.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Options(Base):
 
 def _evaluation(examples: Sequence[Example], context: Context) -> tuple[list[str], list[str], list[str]]:
     """The evaluation's questions, answers and passages."""
-    if context.questions:
-        asked = context.questions
-        return [q.question for q in asked], [a for q in asked for a in q.answers], [q.passage for q in asked if q.passage]
-    held = [e for e in examples if e.split == "held_out" and (e.support == "cited" or is_choice(e))]
-    shown = [passage.text for e in held for n, passage in enumerate(e.passages) if n == e.oracle]
-    return [e.question for e in held], [e.answer for e in held], shown
+    asked = context.questions
+    held: list[Example] = []
+    if context.held_out or not asked:
+        held = [e for e in examples if e.split == "held_out" and (e.support == "cited" or context.held_out or is_choice(e))]
+    shown = [passage.text for e in held for n, passage in enumerate(e.passages) if n == e.oracle] + [q.passage for q in asked if q.passage]
+    return [e.question for e in held] + [q.question for q in asked], [e.answer for e in held] + [a for q in asked for a in q.answers], shown
 
 
 class _Runs:
@@ -93,7 +93,7 @@ def sift(examples: Sequence[Example], context: Context, options: Options) -> lis
         return shows[text]
 
     def reason(e: Example, alike: bool) -> str | None:
-        if not context.questions and e.split == "held_out":
+        if e.split == "held_out" and (context.held_out or not context.questions):
             return None
         texts = [t for turn in e.history for t in (turn.question, turn.answer)] + [e.question, e.answer]
         if not exact.isdisjoint(normal(text) for text in texts[::2]):

@@ -28,6 +28,7 @@ INSTEAD = ("student",)  # the teacher is not asked
 SIEVE = True  # a prompt that the student answers rightly every time makes no pair
 RUN = "run:"
 DRAWN, RIGHT, CUT = "hypotheses", "hypotheses that are right", "hypotheses cut at max_tokens"
+LONG = "prompts longer than the student's context"
 
 
 class Prompt(NamedTuple):
@@ -158,11 +159,15 @@ async def _hypotheses(example: Example, bench: Bench, options: Options) -> list[
     if marks and example.passages:
         rule = Verbatim(begin=marks[0], end=marks[1], texts=[p.text for p in example.passages], answer=getattr(bench.format, "answer", ""))
     messages = conversation(bench.format, example, bench.student.documents_role)
-    found = await bench.student.replies([
+    asked = [
         Request(messages=messages, max_tokens=options.max_tokens, temperature=options.temperature, top_p=options.top_p, task="hypothesis",
                 verbatim=rule, draw=draw)
         for draw in range(options.hypotheses)
-    ])  # fmt: skip
+    ]  # fmt: skip
+    if (fits := getattr(bench.student, "fits", None)) and not fits(asked[0]):
+        bench.note(LONG)
+        return []
+    found = await bench.student.replies(asked)
     whole = []
     for draw, reply in enumerate(found):
         if reply.finish == "error":
@@ -238,6 +243,8 @@ def advice(options: Options, noted: Mapping[str, int], rows: int) -> list[str]:
     drawn, right, cut = (noted.get(what, 0) for what in (DRAWN, RIGHT, CUT))
     if drawn and options.threshold is not None:
         found.append(f"{right} of {drawn} whole hypotheses were right ({options.scorer} score of {options.threshold:g} and more).")
+    if long := noted.get(LONG, 0):
+        found.append(f"{long} prompts are longer than the student's context with a reply of {options.max_tokens} tokens, and were not asked.")
     if cut:
         found.append(f"{cut} hypotheses were cut at {options.max_tokens} tokens and left out. Raise synthesize.options.max_tokens if they are many.")
     return found

@@ -28,6 +28,7 @@ from ..support import best_sentences, support, wanted
 
 INPUT = Instruction
 FORMATS = ("raft", "two-turn", "ja")
+FITS_FORMAT = True  # rows are fitted to max_tokens as the format taught shows them
 INSTEAD = ("judge",)  # with a judge no teacher is needed
 SIEVE = True  # that most of a general instruction set has no support in the documents is no fault of anybody
 SUPPORTS = (
