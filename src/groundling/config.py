@@ -186,7 +186,7 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
             data = yaml.safe_load(file.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}.") from None
-    where = str(file) if file.is_file() else "--set"
+    where = (f"{file} with --set" if settings else str(file)) if file.is_file() else "--set"
     if data is not None and not isinstance(data, dict):
         parse(data, where)
     given = override(dict(data or {}), settings or [])

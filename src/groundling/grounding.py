@@ -129,7 +129,7 @@ class Raft:
         outside = self._quote.sub(lambda m: f" [{m[2]}] " if m[2] else " ", text)  # brackets inside a quote are the document's own
         cited, invalid = _citations(outside, len(passages))
         quotes = [Quote(text=q.strip(), passage=int(n)) for q, n in found if n and int(n) < len(passages)]
-        answer = text.rsplit(self.answer, 1)[-1] if self.answer in text else self._quote.sub("", text)
+        answer = text.rsplit(self.answer, 1)[-1] if self.answer in text else self._quote.sub("", text).split(self.begin)[0]
         answer = re.sub(r"\s*\[\d{1,4}(?:\s*,\s*\d{1,4})*\]", "", answer).strip()
         return Reading(answer, is_refusal(answer), quotes, cited, invalid)
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from . import grounding, memory, registry
 from .asked import examples_behind, held_out_of, questions_of, something_to_ask, trained_on, training
+from .curating import embedding, filtering, filters
 from .errors import ConfigError, InputError, StaleError
 from .interrupts import WAITING, stoppable, until_stopped
 from .records import Document, Example, Pair
-from .runs import Run, embedding, filtering, filters, reads, tuned, write_config
+from .runs import Run, reads, tuned, write_config
 from .seats import seats, teaching
 from .seeds import digest
 from .told import no_pairs, nothing_made, summary
@@ -134,7 +135,7 @@ def _evaluate(run: Run, out: Output) -> None:
         options=run.config.evaluate, seed=run.config.seed, questions=questions,
         books=Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=trained_on(run, examples)),
         models=models, examples=[e for e in examples if e.split == "train"], held_out=held,
-        progress=lambda label, done, total: run.say(f"  {label}: {done} of {total} questions") if done == total else None,
+        progress=lambda label, done, total: run.say(f"  {label}: {done} of {total}") if done == total else None,
     )  # fmt: skip
     asyncio.run(evaluate(plan, out))
     out.note(written_by="file" if run.questions else "held-out examples" if held else "teacher")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,7 @@ from .seeds import rng
 from .workspace import Workspace, read_lines, write_atomic, write_json
 
 if TYPE_CHECKING:
-    import numpy
-
     from .answer import Search
-    from .curate import Context
     from .llm.base import Model
     from .llm.local import Local
     from .llm.reward import Reward
@@ -222,36 +219,6 @@ def tuned(run: Run) -> Local:
             "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
         )
     return Local(*weights, name="tuned")
-
-
-def filtering(run: Run) -> Context:
-    """What the filters of curate may know: the evaluation's questions, the seed, and the embedding model where the config names one."""
-    from .curate import Context
-
-    def embed(texts: Sequence[str]) -> numpy.ndarray:
-        from .index.retrievers.dense import Embedder
-
-        return Embedder(run.index_options).texts(texts)
-
-    held = run.config.train.format not in GROUNDED
-    return Context(questions=run.secret, seed=run.config.seed, embed=embed if run.config.index.model else None, held_out=held)
-
-
-def filters(run: Run) -> list[str | dict[str, Any]]:
-    """The filters of curate with the options that are not as by default."""
-    from .curate import identity
-
-    return identity(run.config.curate)
-
-
-def embedding(run: Run) -> dict[str, str]:
-    """The identity of what the filters of curate compare meanings by: weights and prefix. Empty where no filter does."""
-    from .curate import needs_model
-    from .llm.weights import identity
-
-    if not needs_model(run.config.curate) or not run.config.index.model:
-        return {}
-    return {"model": identity(run.index_options.model), "prefix": run.config.index.query_prefix}
 
 
 def reads(run: Run) -> list[str]:

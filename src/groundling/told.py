@@ -33,6 +33,8 @@ def summary(name: str, record: dict[str, Any]) -> str:
     text += "".join(f"\n  {sentence}" for sentence in notes.get("advice", []))
     if margins := notes.get("margins"):
         text += "\n  margins: " + ", ".join(f"{k} {v:g}" for k, v in margins.items())
+    if keep := notes.get("keep"):
+        text += f"\n  keep: {keep}"
     if "kinds" in notes:
         text += "\n  kinds: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["kinds"].items())
     if name == "train" and notes.get("log"):

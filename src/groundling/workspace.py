@@ -66,7 +66,7 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
                 try:
                     yield from_line(line, kind)
                 except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise InputError(f"{path}, line {number}: {error}.") from error
+                    raise InputError(f"{path}, line {number}: {error}. Each line holds one whole JSON object.") from error
 
 
 class Output:

@@ -11,11 +11,12 @@ import numpy
 import pytest
 
 from groundling.commands.trials import judgements
+from groundling.curating import filtering
 from groundling.errors import ConfigError
 from groundling.index.retrievers.dense import Embedder
 from groundling.pipeline import run_stages, states
 from groundling.records import Example
-from groundling.runs import Run, filtering, open_run
+from groundling.runs import Run, open_run
 from tests.index.test_dense import encoder
 
 PAGES = {

@@ -18,7 +18,7 @@ ROOT = Path(groundling.__file__).parent
 REPOSITORY = Path(__file__).parents[2]
 STAGES = ["ingest", "chunk", "index", "synthesize", "curate", "train", "evaluate", "serve"]
 # runs.py is the other half of the map: it opens what the stages left (the index, the model, the service).
-KNOW_STAGES = {"groundling.pipeline", "groundling.runs", "groundling.verify", "groundling.cli", "groundling.doctor"}
+KNOW_STAGES = {"groundling.pipeline", "groundling.curating", "groundling.runs", "groundling.verify", "groundling.cli", "groundling.doctor"}
 FILES = sorted(ROOT.rglob("*.py"))
 BY_HAND: dict[str, str] = {}  # files over 300 lines, each with the reason that it cannot be shorter. Empty, and it should stay so.
 

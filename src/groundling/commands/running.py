@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,6 +14,9 @@ from ..runs import Run, service
 from ..sections import GROUNDED
 from ..workspace import write_atomic
 from .reporting import write_report
+
+if TYPE_CHECKING:
+    from ..evaluate.scoring import Row
 
 
 def effective(run: Run) -> str:
@@ -74,14 +77,16 @@ def show_answers(run: Run) -> None:
 
     asked = service(run)
     console = Console()
-    run.say("\nFour of its questions, chosen to show citing and abstaining (all are in the report):")
-    for question in _to_show(run):
-        told = asyncio.run(ask(asked, question))
-        console.print(f"\n? {question}", markup=False, highlight=False)
+    chosen = _to_show(run)
+    run.say(f"\nSome of its questions ({len(chosen)}), chosen to show citing and abstaining; how often it is right, the scores above say:")
+    for row in chosen:
+        told = asyncio.run(ask(asked, row.question))
+        expected = f"expected: {row.gold[0]}" if row.answerable else "not answered by the documents"
+        console.print(f"\n? {row.question}    ({'right' if row.correct else 'wrong'}; {expected})", markup=False, highlight=False)
         show(told.answer, told.sources, console, told.finish)
 
 
-def _to_show(run: Run) -> list[str]:
+def _to_show(run: Run) -> list[Row]:
     """Three answerable questions that the tuned model got right with a citation, and one it rightly refused; any of the kind where none was."""
     from ..evaluate.scoring import Row
 
@@ -91,4 +96,4 @@ def _to_show(run: Run) -> list[str]:
     answered = sorted((r for r in rows if r.answerable), key=lambda r: not (r.correct and r.citations and not r.abstained))
     refused = sorted((r for r in rows if not r.answerable), key=lambda r: not r.abstained)
     distinct = list({r.document: r for r in reversed(answered[:30])}.values())[::-1]
-    return [r.question for r in [*distinct[:3], *refused[:1]]]
+    return [*distinct[:3], *refused[:1]]

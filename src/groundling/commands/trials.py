@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from .. import pipeline, registry
 from ..curate import judged
+from ..curating import filtering
 from ..interrupts import WAITING, stoppable, until_stopped
 from ..llm.base import Model, Reply, Request, call_key
 from ..llm.batchstore import Known, known
 from ..llm.meter import Meter, Snapshot
 from ..panel import View, span
 from ..records import Example
-from ..runs import Run, filtering
+from ..runs import Run
 from ..seats import Models, seats
 from ..synthesize import Bench, RecipeOptions, called, leave, options_of, units_of
 from ..synthesize.choose import Unit

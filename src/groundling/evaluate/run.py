@@ -87,7 +87,7 @@ async def _trial(plan: Plan, one: Contestant, trial: Sequence[Case], used: Metri
     for number, candidate in enumerate(candidates, 1):
         answerer = Answerer(one.model, candidate.format, candidate.prompt, plan.options.max_tokens)
         replied = await _asked(answerer, trial, plan.options.batch, lambda done: None)
-        plan.progress(f"{one.label}: trying prompts", number, len(candidates))
+        plan.progress(f"{one.label}: ways to ask, tried", number, len(candidates))
         tried.append(scoring.score(used, replied, (one.label, candidate.name, "trial"), plan.seed))
     values = [s.value if s.value is not None else -1.0 for s in tried]
     return candidates[values.index(max(values))], tried
@@ -115,7 +115,7 @@ async def _contest(plan: Plan, one: Contestant, built: cases.Built, used: Sequen
     def tick(more: int) -> None:
         nonlocal done
         done += more
-        plan.progress(one.label, done, total)
+        plan.progress(f"{one.label}: questions", done, total)
 
     for setting, asked in built.cases.items():
         answerer = Answerer(one.model, way.format, way.prompt, plan.options.max_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from ..records import Answer, Source
 
 NO_ANSWER = "The model's reply holds no answer."
-CUT = "The answer was cut at the longest reply. Raise serve.max_tokens."
+CUT = "The answer was cut at the longest reply: max_tokens of the request, or serve.max_tokens."
 
 
 def numbered(sources: Sequence[Source]) -> list[Source]:
@@ -34,6 +35,13 @@ def place(source: Source) -> str:
     return ", ".join([*([source.path] if source.path else []), *([f"page {source.page}"] if source.page is not None else [])])
 
 
+def _strange(answer: Answer) -> bool:
+    """Whether more than half of an answer's words are found in none of its quotes, nor in the question. Without a quote nothing can be told."""
+    known = " ".join([q.text for q in answer.quotes] + [answer.question]).casefold()
+    words = re.findall(r"\w+", answer.text.casefold())
+    return bool(answer.quotes) and sum(word not in known for word in words) * 2 > len(words)
+
+
 def warnings(answer: Answer, sources: Sequence[Source], finish: str = "stop") -> list[str]:
     """What a reader should know before relying on the answer, as sentences."""
     verbatim = {s.quote for s in sources if s.quote}
@@ -44,6 +52,8 @@ def warnings(answer: Answer, sources: Sequence[Source], finish: str = "stop") ->
     if not answer.abstained and loose:
         many = len(loose) > 1
         found.append(f"{f'{len(loose)} quotes do' if many else 'A quote does'} not stand in the passages word for word.")
+    if not answer.abstained and _strange(answer):
+        found.append("Most words of the answer stand neither in its quotes nor in the question.")
     if answer.invalid:
         found.append(f"The model named passages that it was not shown: {', '.join(answer.invalid)}.")
     return [*found, CUT] if finish == "length" else found
