@@ -93,7 +93,9 @@ def _to_show(run: Run) -> list[Row]:
     setting = f"k={run.config.serve.k}"
     rows = [r for r in run.space.read("evaluate", Row) if r.model == "tuned"]
     rows = [r for r in rows if r.setting == setting] or rows
-    answered = sorted((r for r in rows if r.answerable), key=lambda r: not (r.correct and r.citations and not r.abstained))
+    answered = sorted(
+        (r for r in rows if r.answerable), key=lambda r: (not (r.correct and r.citations and not r.abstained), not r.scores.get("exact_match"))
+    )
     refused = sorted((r for r in rows if not r.answerable), key=lambda r: not r.abstained)
     distinct = list({r.document: r for r in reversed(answered[:30])}.values())[::-1]
     return [*distinct[:3], *refused[:1]]
