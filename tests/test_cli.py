@@ -93,6 +93,8 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["serve", "docs", "--port", "0"], ["no finished model"]),
         (["predict", "docs", "How many?"], ["no finished model"]),
         (["evaluate", "nano", "--documents", "docs"], ["--questions"]),
+        (["evaluate", "nano"], ["--documents DIR and --questions"]),
+        (["predict", "docs", " "], ["The text is empty"]),
         (["evaluate", "nano", "--documents", "docs", "--questions", "docs/scale.txt", "--k", "three"], ["--k three", "neither a number"]),
         (["list", "recipe"], ['no list "recipe"', 'Did you mean "recipes"']),
         (["init", "nowhere"], ["nowhere is not a folder"]),

@@ -111,10 +111,10 @@ def evaluate(
     else:
         if questions is not None or k is not None:
             raise ConfigError("--questions and --k go with --documents. For a run, use --set evaluate.questions=FILE and --set evaluate.k=[0,3].")
-        from .pipeline import run_stages
-
+        if path == "nano":
+            raise ConfigError("A model by itself is scored on a folder: add --documents DIR and --questions FILE.jsonl.")
         opened = _open(Path(path), out, settings)
-        run_stages(opened, "evaluate", "evaluate", redo=["evaluate"] if opened.space.record("evaluate") else [])
+        running.pipeline.run_stages(opened, "evaluate", "evaluate", redo=["evaluate"] if opened.space.record("evaluate") else [])
         running.after_evaluate(opened, json_out)
 
 

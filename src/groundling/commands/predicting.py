@@ -17,6 +17,10 @@ def predict(run: Run, text: str | None, file: Path | None, as_json: bool) -> Non
     """Print what the run's model says. A text that cannot be taken in is told with the others done. Raises ConfigError without a text."""
     if (text is None) == (file is None):
         raise ConfigError("Give one text, or --file with a text on each line (.txt) or in each row (.csv, .tsv, .json, .jsonl, .parquet).")
+    if text is not None and not text.strip():
+        raise ConfigError("The text is empty. Write what is to be answered or labelled.")
+    if file is not None and not file.is_file():
+        raise ConfigError(f"--file {file}: there is no such file.")
     if run.space.record("train") is None:
         raise ModelError(f"{run.space.root} holds no finished model to ask. Run `groundling run` on its project first.")
     texts = [text] if text is not None else texts_of(file or Path())
