@@ -84,7 +84,7 @@ def test_a_file_of_questions_is_asked_and_judged_ten_times(run: Run, tmp_path: P
     assert len(walked) == 20 and {t.question for t in walked} == {known(run), "Who owns lunch?"}
     said = told(run.space.root, "--questions", file, "--model", "t", "--samples", 1, "--repeat", 2)
     assert said.splitlines()[0] == "right: 50.0% ± 0.0% (standard deviation of 2 repetitions)"
-    assert said.splitlines()[1].startswith("4 answers judged, 0 could not be; 2 abstained, 2 answered;")
+    assert said.splitlines()[1].startswith("4 questions asked, 0 of the answers could not be judged; 2 abstained, 2 answered;")
 
 
 def test_what_it_refuses_is_told_in_sentences(run: Run, tmp_path: Path) -> None:
