@@ -166,4 +166,5 @@ def _told(verdict: Verdict, grown: Sequence[Trajectory], as_json: bool) -> str:
     mean = "nothing could be scored" if verdict.mean is None else f"{verdict.mean:.1%}"
     spread = "" if verdict.sd is None else f" ± {verdict.sd:.1%} (standard deviation of {len(verdict.shares)} repetitions)"
     ends = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items())
-    return f"right: {mean}{spread}\n{verdict.n} questions asked, {verdict.unscored} of the answers could not be judged; {ends}; {searches:.1f} searches each"
+    asked = f"{verdict.n} questions asked, {verdict.unscored} of the answers could not be judged"
+    return f"right: {mean}{spread}\n{asked}; {ends}; {searches:.1f} searches each"
