@@ -215,3 +215,10 @@ def test_the_commented_config_is_the_defaults_and_explains_them() -> None:
     assert config.parse(yaml.safe_load(text), "text") == Config()
     told = [f.description for s in sections() for f in s.model_fields.values() if f.description]
     assert len(told) > 20 and [d for d in told if d not in text] == []
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "..", ".", "a/b", "a\\b"])
+def test_a_run_s_name_is_no_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="name = "):
+        config.parse({"name": name}, "c")
+    assert config.parse({"name": "handbook 2.1 (日本)"}, "c").name and config.parse({"name": ".docs"}, "c").name
