@@ -41,7 +41,7 @@ class Config(Section):
     """Everything. `documents` is relative to the config file."""
 
     version: Literal[1] = 1
-    name: str = Field("", pattern=r"^(\.{0,2}[^./\\][^/\\]*)?$", description="the run's name, which is also its folder's under runs/; else the folder's")
+    name: str = Field("", pattern=r"^(\.{0,2}[^./\\][^/\\]*)?$", description="the run's name and its folder's under runs/; else the folder's")
     documents: str = Field(".", description="the folder of documents", json_schema_extra=WHERE)
     seed: int = 42
     held_out: float = Field(0.2, ge=0, lt=1, description="share of the documents that is never trained on")
