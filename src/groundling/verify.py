@@ -107,9 +107,9 @@ def kinds(c: Config) -> None:
     )
 
 
-def settings(c: Config) -> None:
-    """Raise ConfigError for the first mistake that the config alone shows: names, options, parts that do not go together, models not named."""
-    from .synthesize import check, options_of
+def _parts(c: Config) -> None:
+    """Raise ConfigError for a plug-in or an option that is not there, and for parts that do not go together."""
+    from .synthesize import options_of
     from .train.options import options_of as objective_options
 
     for kind, name in plugins(c):
@@ -117,6 +117,13 @@ def settings(c: Config) -> None:
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
     objective_options(registry.load("objective", c.train.objective), c.train.options)
     kinds(c)
+
+
+def settings(c: Config) -> None:
+    """Raise ConfigError for the first mistake that the config alone shows: names, options, parts that do not go together, models not named."""
+    from .synthesize import check
+
+    _parts(c)
     _format(c)
     check(c.synthesize)
 
@@ -125,15 +132,10 @@ def verify(run: Run, wanted: Collection[str]) -> None:
     """Raise the UserError of the first mistake found that would stop one of the wanted stages."""
     from .evaluate import cases
     from .evaluate.scoring import metrics
-    from .synthesize import check, options_of
-    from .train.options import options_of as objective_options
+    from .synthesize import check
 
     c = run.config
-    for kind, name in plugins(c):
-        registry.load(kind, name)
-    options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
-    objective_options(registry.load("objective", c.train.objective), c.train.options)
-    kinds(c)
+    _parts(c)
     _filters(run)
     if "synthesize" in wanted:
         check(c.synthesize)

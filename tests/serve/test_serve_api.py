@@ -132,6 +132,18 @@ def test_a_stop_string_ends_what_is_shown_and_not_what_the_model_writes(serving)
     assert client.ask("leave", stop=None).json["choices"][0]["message"]["content"] == "25 days [1]"
 
 
+def test_an_answer_in_words_of_its_own_is_warned_of(serving):
+    script = {"leave": CITED, "odd": CITED.replace("<ANSWER>: 25 days", "<ANSWER>: Ab investigator")}
+    client = serving(make_service(script))
+    assert client.ask("leave").json["groundling"]["warnings"] == []
+    assert client.ask("odd").json["groundling"]["warnings"] == ["Most words of the answer stand neither in its quotes nor in the question."]
+
+
+def test_a_reply_that_was_cut_in_its_quote_shows_no_marks(serving):
+    data = serving(make_service({"cut": "##begin_quote##Staff have"})).ask("cut").json
+    assert "##" not in data["choices"][0]["message"]["content"] and data["groundling"]["text"] == "The model's reply holds no answer."
+
+
 def test_questions_run_side_by_side(serving):
     service = make_service({"leave": CITED, "both": TWO}, delay=0.3)
     client = serving(service)
