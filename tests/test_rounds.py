@@ -128,6 +128,17 @@ def test_after_a_round_that_was_not_better_the_next_goes_on_from_its_parent(tmp_
     assert always.config.train.base == "run:handbook-2", "only where the round says so"
 
 
+def test_a_verdict_on_another_model_than_the_round_has_now_does_not_count(tmp_path: Path) -> None:
+    parts = [{"train": {"base": "run:handbook"}, "replace": "if_better"}, {"train": {"base": "run:handbook-2"}}]
+    decide(tmp_path, "handbook-2", "handbook", False)
+    assert rounds.decided(opened(tmp_path, parts)[1]) is not None
+    kept = tmp_path / "runs" / "handbook-2" / "6-model"
+    kept.mkdir()
+    (kept / "record.json").write_text(json.dumps({"fingerprint": "retrained", "settings": {}, "inputs": {}, "seed": 1, "counts": {}}))
+    found = opened(tmp_path, parts)
+    assert rounds.decided(found[1]) is None and found[2].config.train.base == "run:handbook-2"
+
+
 def test_the_parent_s_parent_where_two_in_a_row_were_not_better(tmp_path: Path) -> None:
     parts = [{"train": {"base": f"run:{b}"}, "replace": "if_better"} for b in ("handbook", "handbook-2", "handbook-3")]
     decide(tmp_path, "handbook-2", "handbook", False)

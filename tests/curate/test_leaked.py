@@ -78,3 +78,13 @@ def test_without_questions_the_held_out_examples_that_cite_are_the_evaluation() 
     shows = example(id="shows", question="Why is it so?", answer="So it is")
     assert kept("leaked", [examples[0], shows], NOTHING) == ["held", "shows"]
     assert kept("leaked", [examples[0], shows], NOTHING, passages=True) == ["held"]
+
+
+def test_where_held_out_examples_are_asked_of_whatever_kind_they_and_the_file_are_the_evaluation() -> None:
+    """Formats that are not grounded: their rows rest on nothing shown, and a file of questions may be asked besides."""
+    rows = [example(id=f"{n}", question=q, support="memory", quotes=[], oracle=None, split=split) for n, (q, split) in enumerate(
+        [("Who painted the mast?", "held_out"), ("Who painted the mast?", "train"), ("What does the Katla cost?", "train"), ("How old is Suvi?", "train")]
+    )]  # fmt: skip
+    asked = Context([Question(id="q", question="What does the Katla cost?", answers=["x"], answerable=True)])
+    assert verdicts("leaked", rows, asked._replace(held_out=True)) == [None, "asked in the evaluation", "asked in the evaluation", None]
+    assert verdicts("leaked", rows, asked) == [None, None, "asked in the evaluation", None]
