@@ -11,17 +11,17 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from . import grounding, memory, registry
+from . import grounding, memory, provided, registry
 from .asked import examples_behind, held_out_of, questions_of, something_to_ask, trained_on, training
 from .curating import embedding, filtering, filters
 from .errors import ConfigError, InputError, StaleError
 from .interrupts import WAITING, stoppable, until_stopped
 from .records import Document, Example, Pair
-from .runs import Run, reads, tuned, write_config
+from .runs import Run, reads, write_config
 from .seats import seats, teaching
 from .seeds import digest
 from .told import no_pairs, nothing_made, summary
-from .verify import keys, verify
+from .verify import ready, verify
 from .workspace import Output, content, fingerprint, first_different
 
 
@@ -64,7 +64,7 @@ def _chunk(run: Run, out: Output) -> None:
         return
     chunk(run.documents.values(), run.config.chunk, out)
     if not out.kept:
-        raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters came out of the documents. Lower chunk.minimum.")
+        raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters (blanks not counted) came out of the documents. Lower chunk.minimum.")
 
 
 def _index(run: Run, out: Output) -> None:
@@ -105,6 +105,11 @@ def _curate(run: Run, out: Output) -> None:
 
 
 def _train(run: Run, out: Output) -> None:
+    if run.hosted:
+        from .train.provider import train_there
+
+        there = provided.place(run)
+        return train_there(run.space.read("curate", _kind(run)), training(run, out), run.config.seed, there, out, run.watch)
     from .train import train
     from .train.dial import settle
 
@@ -118,26 +123,21 @@ def _evaluate(run: Run, out: Output) -> None:
     from .evaluate.cases import Books
     from .evaluate.run import BASE, TUNED, Contestant, Plan, evaluate
     from .llm.journal import Journal
-    from .llm.journaled import Journaled
+    from .llm.open import drained
 
     examples = examples_behind(run)
     held = held_out_of(run, examples)
     questions = run.questions or ([] if held else questions_of(run, examples))
     fmt = grounding.FORMATS[run.config.train.format]
     journal = Journal(run.space.journal)
-    models = [Contestant(TUNED, Journaled(tuned(run), journal), fmt)]
-    if run.config.evaluate.compare:
-        from .llm.local import Local
-        from .llm.weights import RUN
-
-        models.insert(0, Contestant(BASE, Journaled(Local(*run.base(), name=BASE), journal), fmt, trial=not run.config.train.base.startswith(RUN)))
+    models = [Contestant(label, model, fmt, trial) for label, model, trial in provided.entrants(run, journal, (BASE, TUNED))]
     plan = Plan(
         options=run.config.evaluate, seed=run.config.seed, questions=questions,
         books=Books(documents=list(run.documents.values()), chunks=list(run.chunks.values()), search=run.search, seen=trained_on(run, examples)),
         models=models, examples=[e for e in examples if e.split == "train"], held_out=held,
         progress=lambda label, done, total: run.say(f"  {label}: {done} of {total}") if done == total else None,
     )  # fmt: skip
-    asyncio.run(evaluate(plan, out))
+    asyncio.run(drained(evaluate(plan, out), [one.model for one in models]))
     out.note(written_by="file" if run.questions else "held-out examples" if held else "teacher")
     journal.close()
 
@@ -195,7 +195,7 @@ def sources_of(run: Run, stage: Stage, prints: dict[str, str]) -> dict[str, str]
     if stage.name == "curate":
         found |= embedding(run)
     if stage.name == "train":
-        found["base"] = run.base().fingerprint
+        found["base"] = provided.origin(run)
     if stage.name == "synthesize":
         found |= _files(run) | {f"examples of {name}": run.curated(name)["fingerprint"] for name in reads(run)}
     if stage.name == "index" and run.config.index.model:
@@ -255,11 +255,10 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
             _refuse_stale_input(stage, wanted, found)
             if stage.name in wanted and stage.dear and found[stage.name].state == "stale" and stage.name not in redo:
                 raise StaleError(
-                    f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away. "
-                    f"If that is meant, add --redo {stage.name}; to keep it, use another --out."
+                    f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away"
+                    f"{', and is paid for again' if run.hosted else ''}. If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
-        if "synthesize" in wanted and (found["synthesize"].state != "done" or "synthesize" in redo):
-            keys(run.config)
+        ready(run, {name for name in wanted if found[name].state != "done" or name in redo})
         write_config(run)
         for stage in (s for s in STAGES if s.name in wanted):
             _refuse_missing(run, stage)

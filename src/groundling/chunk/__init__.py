@@ -29,7 +29,7 @@ def chunk(documents: Iterable[Document], options: config.Chunk, out: Output) -> 
         _one(document, split(document.text, options.size, options.overlap), options.minimum, out)
     if not out.kept:
         raise InputError(
-            f"None of the {n} documents gave a chunk: each is shorter than chunk.minimum = {options.minimum} characters. "
+            f"None of the {n} documents gave a chunk: each piece has fewer than chunk.minimum = {options.minimum} characters, blanks not counted. "
             "Lower it, or give documents with more text."
         )
 

@@ -18,8 +18,14 @@ def status(run: Run, as_json: bool) -> None:
         run.say(json.dumps([{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1))
         return
     for s in found:
-        detail = s.why if s.state == "stale" else f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else ""
+        detail = s.why if s.state == "stale" else _done(s.record) if s.record else ""
         run.say(f"{FOLDERS[s.name]:12s} {s.state:8s} {detail}")
+
+
+def _done(record: dict[str, Any]) -> str:
+    """What a finished stage gave. The index gives no items of its own: its chunks are told."""
+    given = f"{record['notes']['chunks']} chunks" if "chunks" in record["notes"] else f"{record['counts']['kept']} kept"
+    return f"{given}, {record['seconds']} s"
 
 
 def trace(run: Run, identity: str, as_json: bool) -> None:

@@ -14,9 +14,11 @@ from ..errors import ModelError
 from ..records import Example, Pair
 from ..runs import Run
 from ..seats import teaching
-from ..synthesize import check
+from ..sections import GROUNDED
+from ..synthesize import check, options_of
 from ..synthesize.choose import Unit, seeded
 from ..synthesize.trial import Dropped, Trial
+from .plan_beside import others
 from .trials import Desk, Measured, attempts, closed, desk, direct, judgements, prepare
 
 FRUITLESS = 10  # chunks beyond the number of rows wanted that may come to nothing before it is given up
@@ -75,7 +77,7 @@ def report(at: Desk, trials: Sequence[Trial], measured: Measured, count: int) ->
         "teacher": at.bench.teacher.name,
         "wanted": count,
         "chunks": [_chunk(at, t, {e.id for e in made}, said, price) for t in trials],
-        "cost": measured._asdict(),
+        "cost": measured.whole(),
     }
 
 
@@ -83,11 +85,13 @@ def _chunk(at: Desk, trial: Trial, shown: set[str], said: dict[str, dict[str, st
     from ..llm.base import Reply
 
     bill = Reply(text="", tokens_in=trial.tokens_in, tokens_out=trial.tokens_out)
+    beside, usd = list(trial.beside.values()), sum(one.usd(trial.beside[one.name]) for one in others(at) if one.name in trial.beside)
     return {
         "id": trial.unit.id, "path": trial.unit.path, "title": trial.unit.title,
         "rows": [_row(at, e, said[e.id]) for e in trial.examples if e.id in shown],
         "left_out": [_left_out(d) for d in trial.dropped],
-        "calls": trial.calls, "tokens_in": trial.tokens_in, "tokens_out": trial.tokens_out, "usd": price(bill) if price else 0.0,
+        "calls": trial.calls + sum(u.calls for u in beside), "tokens_in": trial.tokens_in + sum(u.tokens_in for u in beside),
+        "tokens_out": trial.tokens_out + sum(u.tokens_out for u in beside), "usd": (price(bill) if price else 0.0) + usd,
     }  # fmt: skip
 
 
@@ -104,10 +108,17 @@ def _row(at: Desk, example: Example | Pair, checks: dict[str, str | None]) -> di
     if isinstance(example, Pair):
         return _pair(example) | said
     return said | {
-        "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
+        "grounded": _grounded(at), "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
         "passages": [{"title": p.title, "text": p.text, "oracle": n == example.oracle} for n, p in enumerate(example.passages)],
         "quotes": [q.text for q in example.quotes], "reasoning": example.reasoning,
     }  # fmt: skip
+
+
+def _grounded(at: Desk) -> bool:
+    """Whether the recipe's answers rest on the passages shown. Where they do not, the passages are labels, or a text to be worked on."""
+    recipe = registry.load("recipe", at.bench.recipe)
+    made = getattr(recipe, "FORMATS", GROUNDED)
+    return any(f in GROUNDED for f in (made(options_of(recipe, at.run.config.synthesize.options)) if callable(made) else made))
 
 
 def _left_out(dropped: Dropped) -> dict[str, Any]:
@@ -146,9 +157,11 @@ def _show_row(row: dict[str, Any], head: str, line: Any) -> None:
         mark, style = ("oracle → ", "green") if passage["oracle"] else ("         ", "")
         line(f"{mark}[{n}] {passage['title']}", style, 2)
         line(_short(passage["text"]), "dim", 15)
-    if "rejected" not in row and not any(p["oracle"] for p in row["passages"]):
+    grounded = row.get("grounded", False)
+    if grounded and not any(p["oracle"] for p in row["passages"]):
         line("(the passage with the answer is left out on purpose)", "yellow", 2)
-    line(f"answer ({row['support']}): {row['answer']}", "bold")
+    support = f" ({row['support']})" if grounded or "rejected" in row else ""
+    line(f"answer{support}: {row['answer']}", "bold")
     if "rejected" in row:
         line(f"rejected: {row['rejected']}", "red")
     for quote in row["quotes"]:
@@ -181,7 +194,7 @@ def _show_sum(told: dict[str, Any], number: int, line: Any) -> None:
         line(f"Fewer than the {told['wanted']} wanted: the chunks that were tried gave no more.", "yellow")
     cost = told["cost"]
     stored = f"; {cost['from_journal']} replies were there already" if cost["from_journal"] else ""
-    if told["teacher"] == "template":
+    if told["teacher"] == "template" and not cost["calls"]:
         line("Teacher: template (rules, no cost).", "dim")
     else:
         line(f"Paid now: {_bill(cost)}{stored}. The replies are kept: the run does not pay for them again.", "dim")

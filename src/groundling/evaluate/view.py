@@ -169,7 +169,13 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
         return [pair for key, inner in value.items() for pair in _flat(inner, f"{name} · {key}" if name else str(key))]
     if isinstance(value, float):
         return [(name, f"{value:.4g}")]
-    return [] if isinstance(value, list) and len(value) > 12 else [(name, str(value))]
+    if isinstance(value, list):
+        return [(name, ", ".join(map(str, value)))] if 0 < len(value) <= 12 else []
+    return [] if value in (None, "") else [(name, _word(value))]
+
+
+def _word(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def stages(records: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -179,7 +185,7 @@ def stages(records: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Sequen
         counts = record.get("counts") or {}
         notes = {k: v for k, v in (record.get("notes") or {}).items() if k not in ("prompt", "headline", "losses", "confusion")}
         found.append({
-            "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "dropped": counts.get("dropped") or {},
+            "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "counted": bool(counts.get("in")), "dropped": counts.get("dropped") or {},
             "failed": counts.get("failed") or {}, "seconds": record.get("seconds"), "notes": _flat(notes),
             "more": max(0, len(failed.get(name, ())) - LISTED),
             "failures": [_failure(line) for line in failed.get(name, ())[:LISTED]],

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from random import Random
 from typing import NamedTuple
 
 from ..seeds import rng
+from . import asking, english
 from .otherwords import reworded
 
 
@@ -30,9 +32,10 @@ class Fact(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A sort of span, and the words that ask for it: in place, and at the front of a question."""
+    """A sort of span: its pattern, its name (see `asking`), and the words that ask for it: in place, and at the front of a question."""
 
     pattern: re.Pattern[str]
+    name: str
     inside: str
     front: str
 
@@ -48,50 +51,35 @@ _MONTH = "January|February|March|April|May|June|July|August|September|October|No
 _NAME = r"[A-Z][a-zà-öø-ÿ]+(?:[ -](?:of |de |von )?[A-Z][a-zà-öø-ÿ]+)+"
 
 _KINDS: list[_Kind] = [
-    _Kind(re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+\w"), "which e-mail address", "What is the e-mail address"),
-    _Kind(re.compile(r"\+\d[\d ()-]{6,}\d"), "which phone number", "What is the phone number"),
+    _Kind(re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+\w"), "address", "which e-mail address", "What is the e-mail address"),
+    _Kind(re.compile(r"\+\d[\d ()-]{6,}\d"), "phone", "which phone number", "What is the phone number"),
     _Kind(
         re.compile(rf"(?:[€$£]\s?(?:{_NUMBER})|(?:{_NUMBER})\s?(?:EUR|USD|SEK|NOK|DKK|GBP|CHF|JPY|euros?|dollars?|pounds?|kronor|kr|€))"),
-        "how much money",
+        "money",
+        "how much",
         "How much",
     ),
-    _Kind(re.compile(rf"(?:{_NUMBER})\s?(?:%|percent|per cent)"), "what percentage", "What percentage"),
+    _Kind(re.compile(rf"(?:{_NUMBER})\s?(?:%|percent|per cent)"), "percent", "what percentage", "What percentage"),
     _Kind(
         re.compile(rf"\b(?:\d{{1,2}}\.? (?:{_MONTH})(?: \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:, \d{{4}})?|\d{{4}}-\d\d-\d\d|(?:{_MONTH}) \d{{4}})\b"),
+        "date",
         "what date",
         "When",
     ),
-    _Kind(re.compile(r"(?<![\d:])\d{1,2}:\d\d(?:\s?(?:a\.m\.|p\.m\.|am|pm))?(?=[\s,.;)]|$)"), "what time", "At what time"),
-    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-](?:{_TIME_UNITS})\b", re.I), "how long", "How long"),
-    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})\s(?:{_UNITS})(?![\w/])"), "how many", "How many"),
-    _Kind(re.compile(rf"(?<![\w.-])(?:{_NUMBER})\s?(?:°C|°F|kg|km|cm|mm|kW|kWh|W|V|mAh|GB|MB)(?![\w/])"), "how much", "How much"),
-    _Kind(re.compile(r"(?<=\bin )(?:1[5-9]|20)\d\d\b"), "which year", "In which year"),
-    _Kind(re.compile(r"\b[A-Z]{1,4}-?\d{1,5}\b"), "which code", "Which code"),
-    _Kind(re.compile(r"\b[vV]?\d+\.\d+(?:\.\d+)+\b"), "which version", "Which version"),
-    _Kind(re.compile(rf"(?<=\bby ){_NAME}|^{_NAME}(?= (?:is|was|leads?|has|will|agreed|presented|wrote|takes)\b)"), "whom", "Who"),
-    _Kind(re.compile(rf"(?<=[a-z,:] ){_NAME}"), "who or what", "What"),
-    _Kind(re.compile(r"(?<=[\s(])(?:\"[^\"\n]{2,40}\"|“[^”\n]{2,40}”|'[^'\n]{2,40}'|`[^`\n]{2,40}`)"), "what", "What"),
-    _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER})(?= [a-z]{{3,}}s\b)"), "how many", "How many"),
+    _Kind(re.compile(r"(?<![\d:])\d{1,2}:\d\d(?:\s?(?:a\.m\.|p\.m\.|am|pm))?(?=[\s,.;)]|$)"), "time", "what time", "At what time"),
+    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-](?:{_TIME_UNITS})\b", re.I), "long", "how long", "How long"),
+    _Kind(re.compile(rf"\b(?:{_NUMBER}|{_SMALL_NUMBERS})\s(?:{_UNITS})(?![\w/])"), "many", "how many", "How many"),
+    _Kind(re.compile(rf"(?<![\w.-])(?:{_NUMBER})\s?(?:°C|°F|kg|km|cm|mm|kW|kWh|W|V|mAh|GB|MB)(?![\w/])"), "many", "how much", "How much"),
+    _Kind(re.compile(r"(?<=\b[Ii]n )(?:1[5-9]|20)\d\d\b"), "year", "which year", "In which year"),
+    _Kind(re.compile(r"(?<![-.\w])[A-Z]{1,4}-?\d{1,5}\b(?!-\w)"), "code", "which code", "Which code"),
+    _Kind(re.compile(r"\b[vV]?\d+\.\d+(?:\.\d+)+\b"), "version", "which version", "Which version"),
+    _Kind(re.compile(rf"(?<=\bby ){_NAME}|^{_NAME}(?= (?:is|was|leads?|has|will|agreed|presented|wrote|takes)\b)"), "whom", "whom", "Who"),
+    _Kind(re.compile(rf"(?<=[a-z] ){_NAME}(?! [A-Z])"), "name", "whom or what", "Who or what"),
+    _Kind(re.compile(r"(?<=[\s(])(?:\"[^\"\n]{2,40}\"|“[^”\n]{2,40}”|'[^'\n]{2,40}'|`[^`\n]{2,40}`)"), "quoted", "what", "What"),
+    _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER})(?= [a-z]{{3,}}s\b)"), "many", "how many", "How many"),
 ]
-_AUXILIARY = re.compile(
-    r"^((?:The |A |An |Each |Every |All |No |Our |Your |Its )?[^,;:(]{2,60}?) (is|are|was|were|must|can|may|will|should|has|have|had|cannot|shall|could|would) (.*)$",
-    re.S,
-)
-_PLAIN_VERB = re.compile(
-    r"^((?:The |A |An |Each |Every |All |Our |Your )?[^,;:(]{2,60}?) (last|cost|weigh|take|need|require|cover|hold|measure|receive|pay|get|use|work|start|"
-    r"end|begin|run|open|close|send|give|keep|offer|allow|contain|apply|become|report|provide|deliver|charge|lead|cost)s? (.*)$",
-    re.S,
-)
-_PREPOSITION = re.compile(
-    r"(?:\b(?:at least|up to|no more than|at most|about|around|exactly|only|over|under|less than|more than) )?\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|than|between)\s*(?:the )?$",
-    re.I,
-)  # noqa: E501
 _DEFINITION = re.compile(
     r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$"
-)
-_STOP = set(
-    "a an the of to in on at for by with from as and or is are was were be been it its this that these those their they he she his her "
-    "will must can may should has have had not no if when which who all any each per than then there into also only such".split()
 )
 _SENTENCE = re.compile(r"(?<=[.!?])[\"”)]?\s+(?=[A-ZА-ЯЁÅÄÖÉ0-9\"“(])|(?<=[。！？])|\n+")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|Dr|Mr|Mrs|Ms|No|no|St|vs|etc|Inc|Ltd|cf|Fig|Art|г|т|ул|стр|руб)\.$")
@@ -110,19 +98,6 @@ def sentences(text: str) -> list[str]:
     return [s.strip() for s in found if s.strip()]
 
 
-def _lower(text: str) -> str:
-    """A sentence's first letter made small, unless a name or an acronym starts there."""
-    first = text.split(" ", 1)[0]
-    return text[0].lower() + text[1:] if first.lower() in _STOP or (first[1:].islower() and first.endswith(("ees", "ers", "s"))) else text
-
-
-def _keywords(text: str, r) -> str:
-    words = [w for w in re.findall(r"[\w'-]+", text) if w.lower() not in _STOP]
-    share = r.choice((0.4, 0.6, 0.8))
-    keep = [w for w in words if r.random() < share] or words
-    return " ".join((keep if len(keep) > 1 else words)[:10])
-
-
 # People wrap what they ask in words that stand in no document. Without them a student learns that every word of a question must be found.
 _WRAPPED = (
     "Quick question: {}", "A customer would like to know: {}", "I could not find it myself. {}", "Please look this up for me: {}",
@@ -132,44 +107,14 @@ _WRAPPED = (
 _WRAP = 0.4
 
 
-def _front(kind: _Kind, span: str, pre: str, post: str) -> str | None:
-    """A question with its wh-word at the front, where the sentence is of a shape whose inversion is safe; else None."""
-    unit = re.sub(rf"^(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-]*", "", span, flags=re.I).lower()
-    wh = f"How many {unit}" if kind.inside in ("how long", "how many") and unit[:1].isalpha() else kind.front
-    if not pre.strip():
-        return (
-            f"{wh if kind.inside != 'what date' else 'What date'} {post.strip()}"
-            if re.match(r"\s*(?:is|was|are|were|has|leads?|will)\b", post)
-            else None
-        )
-    held = _PREPOSITION.search(pre)
-    before = pre[: held.start()] if held else pre
-    if held and wh[:2] in ("Ho", "Wh") and wh not in ("When", "Who"):
-        wh = f"{held.group(1).capitalize()} {wh[0].lower()}{wh[1:]}"
-    for shape, verb in ((_AUXILIARY, "{}"), (_PLAIN_VERB, "do{}")):
-        found = shape.match(before.strip() + " ")
-        if found and not re.search(r"[,;:(]", found[1]):
-            plural = "do" if re.search(r"s$|people|staff", found[1]) else "does"
-            aux, rest = (found[2], found[3]) if verb == "{}" else (plural, f"{found[2]} {found[3]}")
-            return re.sub(r"\s+", " ", f"{wh} {aux} {_lower(found[1])} {rest}{post}").strip()
-    return None
-
-
-def _question(kind: _Kind, span: str, pre: str, post: str, title: str, r) -> str:
-    """One of several ways to ask for the span, so that no single pattern is learnt."""
-    post = re.split(r"[;:(]|, (?:and|but|which|who|while|so)\b|\. ", post.rstrip(".!"))[0]
-    style = r.random()
-    fronted = _front(kind, span, pre, post)
-    if style < 0.25:
-        text = f"{kind.front}: {_keywords(pre + ' ' + post, r)}"
-    elif fronted and style < 0.9:
-        text = fronted
-    elif style < 0.4 and title:
-        text = f"In {title.split(' > ')[0]}: {_lower(pre.strip() or post.strip())} {kind.inside if pre.strip() else ''} {post.strip() if pre.strip() else ''}"
-    else:
-        text = f"{pre.rstrip()} {kind.inside}{'' if post[:1] in ',.;:)' else ' '}{post.lstrip()}"
-    text = re.sub(r"[*_`#|\"]", "", re.sub(r"\s+", " ", text)).strip(" .,;:-")
-    return f"{text[:1].upper()}{text[1:]}?"
+def _asked(kind: _Kind, span: str, post: str) -> tuple[asking.Asked, str]:
+    """What is asked for, with what is counted; and what is left behind the span."""
+    unit = re.sub(rf"^(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-]*", "", span, flags=re.I)
+    if kind.name not in ("long", "many"):
+        return asking.Asked(kind.name, kind.inside, kind.front), post
+    if not unit and (counted := re.match(r" ([a-z]{3,}s)\b", post)):
+        unit, post = counted[1], post[counted.end() :]
+    return asking.Asked(kind.name, kind.inside, kind.front, english.counted(unit)), post
 
 
 def _way(r) -> str:
@@ -189,10 +134,12 @@ def _latin(sentence: str, title: str) -> Iterator[Fact]:
             bare = re.sub(r"^(?:[-*•#> ]+|\d{1,2}[.)] )+", "", sentence[:start])
             if len(re.findall(r"[^\W\d_]{3,}", bare + sentence[end:])) < 3:
                 continue  # too little is said to ask about
-            yield Fact(_question(kind, answer, bare, sentence[end:], title, r), answer, sentence, _way(r))
+            wanted, behind = _asked(kind, answer, sentence[end:])
+            if question := asking.question(wanted, bare, behind, title, r):
+                yield Fact(question, answer, sentence, _way(r))
     found = _DEFINITION.match(sentence)
-    if found and found[1].split()[0] not in ("It", "This", "There", "That", "These", "They"):
-        yield Fact(f"What {found[2] if found[2] != 'means' else 'is'} {_lower(found[1])}?".replace("*", ""), found[3].strip(), sentence)
+    if found and english.noun_phrase(found[1]) and found[1].split()[0] not in ("It", "They"):
+        yield Fact(f"What {found[2] if found[2] != 'means' else 'is'} {english.lower(found[1])}?".replace("*", ""), found[3].strip(), sentence)
 
 
 _OTHER = {
@@ -240,9 +187,24 @@ def _tables(lines: list[str], title: str) -> Iterator[Fact]:
             r = rng(0, "facts", title, line)
             for column, cell in list(zip(header, cells, strict=True))[1:]:
                 if cell and column and len(cell) < 80 and cells[0]:
-                    shape = r.choice(("What is the {c} of {k}?", "{k}: {c}?", "What is given as {c} for {k}?", "{c} of {k}?"))
-                    about = f" ({title.split(' > ')[0]})" if title and r.random() < 0.3 else ""
-                    yield Fact(shape.format(c=_lower(column), k=cells[0])[:-1] + f"{about}?", cell, line.strip())
+                    yield Fact(_of_cell(column, cells[0], title, r), cell, line.strip())
+
+
+def _of_cell(column: str, row: str, title: str, r: Random) -> str:
+    """A question for the cell of a column in a row. Only a plain name of few words can be asked for as `the … of …`."""
+    plain = english.noun_phrase(column) and english.noun_phrase(row) and len(column.split()) <= 3 and re.fullmatch(r"[A-Za-z. -]+(?<!s)", column)
+    shapes = ("What is the {c} of {k}?", "What is the {c} for {k}?", "{k}: {c}?", "{c} of {k}?") if plain else ("{k}: {c}?", "{k}, {c}?", "{c}, {k}?")
+    about = f" ({english.document_of(title)})" if title and r.random() < 0.3 else ""
+    shape = r.choice(shapes)
+    text = shape.format(c=english.lower(column) if shape[0] != "{" or shape.startswith("{k}") else column, k=row)
+    return f"{text[:-1]}{about}?"
+
+
+def _of_key(key: str, value: str, title: str) -> str:
+    """A question for the value of `key: value`."""
+    wh = "Who" if re.match(_NAME, value) else "What"
+    verb = "are" if re.search(r"(?<![su])s$", key) else "is"
+    return f"{wh} {verb} the {english.lower(key)}{f' ({english.document_of(title)})' if title else ''}?"
 
 
 _KEY_VALUE = re.compile(r"^[-*• ]*\**([A-Z][\w /()-]{2,40}?)\**:\**\s+(\S.{0,100})$")
@@ -260,9 +222,8 @@ def facts(text: str, title: str = "") -> list[Fact]:
             found += _other(sentence, "ja")
         elif re.search(r"[\u0400-\u04ff]", sentence):
             found += _other(sentence, "ru")
-        elif key and len(key[2].split()) <= 8:
-            about = f" of {title.split(' > ')[0]}" if title else ""
-            found.append(Fact(f"What is the {_lower(key[1].strip())}{about}?", key[2].strip(" .*"), sentence))
+        elif key and len(key[2].split()) <= 8 and english.names(key[1].strip()):
+            found.append(Fact(_of_key(key[1].strip(), key[2], title), key[2].strip(" .*"), sentence))
         elif len(sentence) >= 25:
             found += _latin(sentence, title)
     seen: set[str] = set()
