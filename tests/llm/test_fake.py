@@ -21,7 +21,7 @@ from groundling.llm import fake
 from groundling.llm.base import Reply, Request
 from groundling.llm.fake.chance import Chance
 from groundling.llm.fake.content import Call, Message, name_of, say
-from groundling.llm.fake.script import BatchScript, Content, Wire, load
+from groundling.llm.fake.script import BatchScript, Content, TuningScript, Wire, load
 from groundling.llm.schema import prompted, response_format
 from groundling.llm.structured import choice, ranking, read, schema_of, score
 from groundling.llm.template import Template
@@ -411,6 +411,6 @@ def test_as_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_the_page_names_every_setting() -> None:
     page = (Path(__file__).parents[2] / "docs" / "fake-teacher.md").read_text("utf-8")
-    for prefix, kind in (("", fake.Script), ("wire.", Wire), ("content.", Content), ("batch.", BatchScript)):
+    for prefix, kind in (("", fake.Script), ("wire.", Wire), ("content.", Content), ("batch.", BatchScript), ("tuning.", TuningScript)):
         for name in kind.model_fields:
-            assert name in ("wire", "content", "batch") or f"| `{prefix}{name}` |" in page, f"{prefix}{name}"
+            assert name in ("wire", "content", "batch", "tuning") or f"| `{prefix}{name}` |" in page, f"{prefix}{name}"

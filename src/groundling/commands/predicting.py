@@ -119,6 +119,8 @@ def _answers(run: Run, texts: Sequence[str], as_json: bool) -> list[dict[str, An
             more = {"question": text} if len(texts) > 1 else {}
             found.append(more | msgspec.to_builtins({"answer": told.answer, "sources": told.sources}))
         else:
+            if len(texts) > 1:
+                run.say(f"? {text}")
             show(told.answer, told.sources, Console(), told.finish)
     return found
 
