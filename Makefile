@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-full torture bench-teacher bench-train lint constraints clean
+.PHONY: demo test test-full torture bench-teacher bench-train bench-recipes lint constraints clean
 
 demo: $(STAMP)
 	$(BIN)/groundling run examples/handbook --out runs/handbook
@@ -28,6 +28,10 @@ bench-teacher: $(STAMP)
 bench-train: $(STAMP)
 	$(BIN)/python benchmarks/train/speed.py
 
+# Each recipe on a small project of its own: the held-out metric that it is for, before and after training. The table goes into docs/recipes/README.md.
+bench-recipes: $(STAMP)
+	$(BIN)/python benchmarks/recipes/run.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks
 
@@ -35,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,serve,pdf,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,serve,pdf,search,dev]"
 	touch $(STAMP)
 
 # Renew the pins from what is installed and passes the tests. Torch stays at the release whose plain wheel is the CPU build.

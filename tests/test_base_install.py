@@ -11,7 +11,7 @@ import pytest
 
 EXTRAS = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "trl", "peft", "datasets", "accelerate", "fastapi", "uvicorn",
-    "starlette", "pypdfium2", "sentence_transformers", "faiss",
+    "starlette", "pypdfium2", "sentence_transformers", "faiss", "optuna",
 )  # fmt: skip
 # None in sys.modules: importing it is refused, and looking for it finds nothing, as where it is not installed.
 CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r})); from groundling.cli import main; main()"
@@ -58,6 +58,11 @@ def test_training_names_its_extra_before_anything_is_asked_of_a_teacher(folder: 
     assert "--to curate" in bare("run", "docs", folder=folder).stderr, "what works without it"
 
 
+def test_a_search_names_its_extra_before_anything_is_made(folder: Path) -> None:
+    assert says(bare("search", "docs", folder=folder), 'pip install "groundling[search]"', "optuna")
+    assert not (folder / "runs").exists()
+
+
 def test_a_model_or_a_server_names_its_extra(folder: Path) -> None:
     (folder / "questions.jsonl").write_text('{"id": "1", "question": "Who?", "answers": [], "answerable": false}\n')
     told = bare("evaluate", "nano", "--documents", "docs", "--questions", "questions.jsonl", folder=folder)
@@ -72,7 +77,7 @@ def test_doctor_says_what_is_missing_and_counts_the_pdf_extra_where_there_are_pd
         return {line[4:].split(":")[0]: line for line in told.stdout.splitlines() if line.strip()}
 
     found = lines()
-    assert all(f'pip install "groundling[{extra}]"' in found[f"extra [{extra}]"] for extra in ("train", "serve", "pdf", "dense"))
+    assert all(f'pip install "groundling[{extra}]"' in found[f"extra [{extra}]"] for extra in ("train", "serve", "pdf", "dense", "search"))
     assert found["extra [pdf]"].startswith("- ") and found["documents"].startswith("ok")
     (folder / "docs" / "sheet.PDF").write_bytes(b"%PDF-1.4")
     assert lines()["extra [pdf]"].startswith("NO"), "the run would stop at the first of them"

@@ -201,8 +201,8 @@ def test_every_setting_has_a_default_and_unknown_ones_are_refused(section: type[
 def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
     where = {f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")}
     assert where == {
-        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "train.disk_gb", "serve.host", "serve.port",
-        "config.documents", "config.budget_usd", "config.budget_tokens", "config.models",
+        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "train.disk_gb", "train.report_to", "train.suffix", "train.devices", "search.trials", "search.minutes", "serve.host", "serve.port",
+        "config.documents", "evaluate.questions", "config.budget_usd", "config.budget_tokens", "config.models",
     }  # fmt: skip
     c = Config()
     assert c.train.model_copy(update={"save_steps": 3}).identity() == c.train.identity()

@@ -21,6 +21,7 @@ DOORS = {
     "objective": ["run"],
     "metric": ["score"],
     "export": ["row"],
+    "package": ["check", "pack"],
     "import": ["fits", "record"],
 }
 ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]

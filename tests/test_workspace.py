@@ -156,6 +156,15 @@ def test_only_one_run_works_in_a_folder(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_that_cannot_be_locked_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with (
+        pytest.raises(MachineError, match=r"could not be made or written to \(.*\)\. Export a copy of it\."),
+        Workspace(tmp_path).lock("export a copy of it"),
+    ):
+        pass
+
+
 def test_a_run_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import os, signal; from pathlib import Path; from groundling.workspace import Workspace\n"

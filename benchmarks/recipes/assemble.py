@@ -1,7 +1,7 @@
 """How fast RAFT rows are assembled, teacher aside: python benchmarks/recipes/assemble.py
 
     --quick                 a tenth of it, nothing written: does every part work?
-    --rows 20000 …          which sizes (default 20,000, 200,000 and 1,000,000), each from 5,000 chunks in a process of its own
+    --rows 20000 …          which sizes (default 20,000, 100,000 and 1,000,000), each from 5,000 chunks in a process of its own
 
 The whole stage `synthesize` with the recipe `raft` at its defaults: a real BM25 index, real checks, rows written to disk. The teacher is a stub that
 returns at once what a good one would say. Times are processor time, so other work on the machine hardly counts. Writes results.json beside this
@@ -36,7 +36,7 @@ from groundling.workspace import Output
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 CHUNKS = 5_000
-SIZES = [20_000, 200_000, 1_000_000]
+SIZES = [20_000, 100_000, 1_000_000]
 SENTENCES = 8  # of a chunk: about 700 characters
 
 

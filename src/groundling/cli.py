@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from .commands import agenting, exchange, inspecting
+from .commands import agenting, exchange, inspecting, jobs, searching
 from .errors import ConfigError, GroundlingError
 from .llm.fake.command import fake_teacher
 
@@ -66,9 +66,9 @@ def run(
 
 def _stage(name: str, help_text: str) -> None:
     def command(path: PathArgument, out: OutOption = None, settings: SetOption = [], redo: RedoOption = False) -> None:  # noqa: B006
-        from .pipeline import run_stages
+        from .commands.running import run_stage
 
-        run_stages(_open(path, out, settings), name, name, [name] if redo else [])
+        run_stage(_open(path, out, settings), name, redo)
 
     command.__doc__ = help_text
     app.command(name)(command)
@@ -193,7 +193,7 @@ def serve(
     path: PathArgument,
     out: OutOption = None,
     host: Annotated[Optional[str], typer.Option(help="address to listen on")] = None,  # noqa: UP045
-    port: Annotated[Optional[int], typer.Option(help="port to listen on")] = None,  # noqa: UP045
+    port: Annotated[Optional[int], typer.Option(min=0, max=65535, help="port to listen on")] = None,  # noqa: UP045
     k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None,  # noqa: UP045
 ) -> None:
     """Serve a run's model: an OpenAI-compatible API and a chat page."""
@@ -240,7 +240,7 @@ def doctor(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters, retrievers, filters, objectives, metrics, exports or imports")],
+    kind: Annotated[str, typer.Argument(help="recipes, loaders, splitters, retrievers, filters, objectives, metrics, exports, packages or imports")],
 ) -> None:
     """The plug-ins of a kind, with what each does."""
     from . import registry
@@ -254,10 +254,10 @@ def list_(
 
 
 app.add_typer(inspecting.inspect, name="inspect")
-app.command()(exchange.compare)
-app.command("agent")(agenting.agent)
-app.command("export")(exchange.export)
-app.command("import")(exchange.import_)
+app.command()(searching.search)
+for _name, _command in {"compare": exchange.compare, "agent": agenting.agent, "export": exchange.export, "import": exchange.import_}.items():
+    app.command(_name)(_command)
+app.command()(jobs.jobs)
 app.command("fake-teacher")(fake_teacher)
 
 

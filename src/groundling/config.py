@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigError
 from .registry import nearest
-from .sections import GROUNDED, WHERE, Chunk, Curate, Endpoint, Evaluate, Index, Ingest, Section, Serve, Synthesize, Train
+from .sections import GROUNDED, WHERE, Chunk, Curate, Endpoint, Evaluate, Index, Ingest, Search, Section, Serve, Synthesize, Train
 
 _MISSING = "An endpoint needs base_url and model."
 _SECRETS = (
@@ -56,6 +56,7 @@ class Config(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     serve: Serve = Serve()
+    search: Search = Search()
     rounds: list[Round] = Field([], description="further runs that go on from this one, in order; see docs/rounds.md")
 
 

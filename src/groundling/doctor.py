@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import config, registry
-from .errors import GroundlingError
+from .errors import ConfigError, GroundlingError
+from .runs import Run
 from .runs import index_options as resolved
-from .verify import EXTRAS, missing, plugins
+from .verify import EXTRAS, every_round, missing, plugins
+from .workspace import Workspace
 
 
 class Check(NamedTuple):
@@ -37,6 +39,8 @@ def _needed(path: Path | None) -> set[str]:
         opened = config.load(path) if path else None
     except GroundlingError:
         opened = None  # said by the check of the config
+    if opened and opened.config.train.method == "api":
+        found.clear()
     if opened and any(f.suffix.lower() == ".pdf" for f in opened.documents.rglob("*") if not f.name.startswith(".")):
         found.add("pdf")
     if opened and opened.config.index.retriever == "dense":
@@ -74,9 +78,15 @@ def project(path: Path, ask: bool = False) -> list[Check]:
     for kind, name in plugins(c):
         if name not in registry.names(kind):
             found.append(Check(kind, False, f'there is no {kind} "{name}".{registry.nearest(name, registry.names(kind))}'))
-    count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith("."))
+    from .ingest.walk import OURS
+
+    count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith(".") and f.name not in OURS)
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
     found.append(_said("recipe options", lambda: _options(c)))
+    if opened.rounds:
+        found.append(_said("rounds", lambda: _rounds(opened)))
+    if "search" in c.model_fields_set:
+        found.append(_said("search", lambda: _search(c)))
     found += [
         _said("questions", lambda: _questions(opened)),
         _said("retriever", lambda: _retriever(opened)),
@@ -112,6 +122,12 @@ def _options(c: config.Config) -> str:
     return ", ".join(f"{name} {value}" for name, value in chosen.model_dump().items())
 
 
+def _search(c: config.Config) -> str:
+    from .settings.space import parse_space
+
+    return f"{c.search.trials} trials over " + "; ".join(f"{key} {dimension.told()}" for key, dimension in parse_space(c).items())
+
+
 def _questions(opened: config.Project) -> str:
     from .evaluate import cases
     from .records import Question
@@ -127,6 +143,9 @@ def _questions(opened: config.Project) -> str:
 def _base(opened: config.Project) -> str:
     from .llm.weights import RUN, resolve_weights
 
+    if opened.config.train.method == "api" and opened.config.train.base in opened.config.models:
+        endpoint = opened.config.models[opened.config.train.base]
+        return f"{endpoint.model} at {endpoint.base_url}, trained by the provider"
     if opened.config.train.base.startswith(RUN):
         return f"the model of {opened.config.train.base}"
     where = resolve_weights(opened.config.train.base, opened.base).base
@@ -134,17 +153,28 @@ def _base(opened: config.Project) -> str:
 
 
 def _training(opened: config.Project) -> str:
-    """The settings that training will have, and the memory they take at most. A size that cannot hold the base is not all right."""
+    """The settings that training will have, and the memory they take at most. Every mistake in them is told."""
+    from .llm import hosted
     from .llm.weights import RUN, resolve_weights
-    from .train.dial import at_most, settle
+    from .train.checks import Base, base_of, mistakes
+    from .train.dial import at_most
 
     options = opened.config.train
-    if options.base.startswith(RUN):
+    if options.method == "api":
+        hosted.check(opened.config)
+        return f"api: {options.epochs:g} epochs at the provider; `groundling plan` tells the price"
+    base = None if options.base.startswith(RUN) else resolve_weights(options.base, opened.base)
+    if not missing("train") and (wrong := list(mistakes(options, base_of(base) if base else Base(None)))):
+        raise ConfigError(" ".join(map(str, wrong)))
+    if base is None:
         return f"{options.method}; its memory is told when {options.base} is done"
-    base = resolve_weights(options.base, opened.base)
-    settle(options, base)
     settled, told = at_most(options, base)
     return "; ".join([f"{settled.method}, {settled.batch} x {settled.accumulate} examples a step", *told])
+
+
+def _rounds(opened: config.Project) -> str:
+    every_round(Run(opened, Workspace(Path("runs") / opened.name)))
+    return ", ".join(opened.rounds)
 
 
 def _retriever(opened: config.Project) -> str:

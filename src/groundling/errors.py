@@ -6,6 +6,7 @@
     - InputError         a document, a question file, a data file
     - ModelError         a model path, its template, its tokenizer, an endpoint's refusal
     - MachineError       disk, memory, port, a missing extra
+      · TooLarge           a training that does not fit into the memory
     - BudgetError          the next call could pass budget_usd or budget_tokens; what was paid for is kept
     - SearchError        the search endpoint of an agent
     - StaleError         something finished would have to be thrown away; say --redo STAGE
@@ -42,6 +43,10 @@ class ModelError(UserError):
 
 
 class MachineError(UserError):
+    pass
+
+
+class TooLarge(MachineError):
     pass
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,13 +19,20 @@ DAY = 86_400.0  # seconds
 
 
 class Spent(NamedTuple):
-    """What one unit came to: calls, tokens as the model counts them, rows kept, seconds of its own."""
+    """What one unit came to: calls, tokens as the model counts them, rows kept, seconds of its own.
+
+    `beside_…` is what other models than the teacher were asked, and what that costs at their own prices.
+    """
 
     calls: float
     tokens_in: float
     tokens_out: float
     rows: float
     seconds: float = 0.0
+    beside_calls: float = 0.0
+    beside_in: float = 0.0
+    beside_out: float = 0.0
+    beside_usd: float = 0.0
 
 
 class Interval(NamedTuple):
@@ -37,7 +44,7 @@ class Interval(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a number of units will come to."""
+    """What a number of units will come to, all models together."""
 
     calls: Interval
     tokens_in: Interval
@@ -49,24 +56,28 @@ class Totals(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """What may still be spent, None: no limit; prices in USD per million tokens, None: not known."""
+    """What may still be spent, None: no limit; the teacher's prices in USD per million tokens, None: not known.
+
+    `priced`: whether what other models are asked has known prices too.
+    """
 
     usd: float | None = None
     tokens: float | None = None
     price_in: float | None = 0.0
     price_out: float | None = 0.0
+    priced: bool = True
 
-    def cost(self, tokens_in: np.ndarray, tokens_out: np.ndarray) -> np.ndarray | None:
-        """USD; None where a price is not known."""
-        if self.price_in is None or self.price_out is None:
+    def cost(self, spent: Spent) -> np.ndarray | None:
+        """USD of columns of numbers; None where a price is not known."""
+        if self.price_in is None or self.price_out is None or not self.priced:
             return None
-        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+        return (spent.tokens_in * self.price_in + spent.tokens_out * self.price_out) / 1e6 + spent.beside_usd
 
-    def share(self, tokens_in: np.ndarray, tokens_out: np.ndarray) -> np.ndarray:
+    def share(self, spent: Spent) -> np.ndarray:
         """How much of the work the budget buys, 0 to 1. Money with an unknown price limits nothing."""
-        found = np.ones_like(tokens_in, dtype=float)
-        usd = self.cost(tokens_in, tokens_out)
-        for left, needed in ((self.usd, usd), (self.tokens, tokens_in + tokens_out)):
+        tokens = spent.tokens_in + spent.tokens_out + spent.beside_in + spent.beside_out
+        found = np.ones_like(tokens, dtype=float)
+        for left, needed in ((self.usd, self.cost(spent)), (self.tokens, tokens)):
             if left is not None and needed is not None:
                 found = np.minimum(found, max(0.0, left) / np.maximum(needed, 1e-12))
         return found
@@ -82,11 +93,21 @@ def predict(sample: Sequence[Spent], units: int, budget: Budget, seed: int) -> T
     centre = seen.mean(axis=0)[None, :] * units
     drawn = _replicates(seen, units, seed) if len(sample) > 1 else np.empty((0, seen.shape[1]))
     everything = np.concatenate([centre, drawn])  # the first row is the expectation
-    columns = {name: everything[:, n] for n, name in enumerate(Spent._fields)}
-    usd = budget.cost(columns["tokens_in"], columns["tokens_out"])
-    affordable = columns["rows"] * budget.share(columns["tokens_in"], columns["tokens_out"])
-    found = {name: _interval(values) for name, values in columns.items()}
-    return Totals(**found, usd=Interval(None) if usd is None else _interval(usd), affordable=_interval(affordable))
+    columns: Any = Spent(*everything.T)
+    usd = budget.cost(columns)
+    return Totals(
+        calls=_interval(columns.calls + columns.beside_calls), tokens_in=_interval(columns.tokens_in + columns.beside_in),
+        tokens_out=_interval(columns.tokens_out + columns.beside_out), rows=_interval(columns.rows), seconds=_interval(columns.seconds),
+        usd=Interval(None) if usd is None else _interval(usd), affordable=_interval(columns.rows * budget.share(columns)),
+    )  # fmt: skip
+
+
+def between(sample: Sequence[Spent], units: tuple[int, int, int], budget: Budget, seed: int) -> Totals:
+    """What an uncertain number of units (expected, fewest, most) will come to: as wide as both are uncertain."""
+    if len(set(units)) == 1:
+        return predict(sample, units[0], budget, seed)
+    middle, few, many = (predict(sample, n, budget, seed) for n in units)
+    return Totals(*(Interval(m.value, f.low, n.high) for m, f, n in zip(middle, few, many, strict=True)))
 
 
 def _replicates(seen: np.ndarray, units: int, seed: int) -> np.ndarray:

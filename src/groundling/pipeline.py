@@ -64,7 +64,7 @@ def _chunk(run: Run, out: Output) -> None:
         return
     chunk(run.documents.values(), run.config.chunk, out)
     if not out.kept:
-        raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters (blanks not counted) came out of the documents. Lower chunk.minimum.")
+        raise InputError(f"No chunk of at least {run.config.chunk.minimum} characters came out of the documents. Lower chunk.minimum.")
 
 
 def _index(run: Run, out: Output) -> None:

@@ -19,6 +19,7 @@ FOLDERS = {
     "objective": "train.objectives",
     "metric": "evaluate.metrics",
     "export": "export.targets",
+    "package": "export.packages",
     "import": "imports.shapes",
 }
 

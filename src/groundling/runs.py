@@ -24,7 +24,6 @@ from .workspace import Workspace, read_lines, write_atomic, write_json
 if TYPE_CHECKING:
     from .answer import Search
     from .llm.base import Model
-    from .llm.local import Local
     from .llm.reward import Reward
     from .llm.weights import Weights
     from .serve.service import Service
@@ -84,7 +83,14 @@ class Run:
 
         if self.config.train.base == RUN + self.space.root.name:
             raise ConfigError(f"train.base = {self.config.train.base}: that is this run itself. Name another run, or use another --out.")
+        if self.hosted:
+            raise ModelError("With train.method api the provider trains and holds the model: there are no weights and no tokenizer of it here.")
         return resolve_weights(self.config.train.base, self.project.base, self.beside)
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a provider trains and holds the run's model."""
+        return self.config.train.method == "api"
 
     def model(self, name: str) -> Model:
         """The model of that name in the config."""
@@ -94,22 +100,26 @@ class Run:
 
     def judge(self, name: str) -> Model | Reward:
         """The model that scores: a reward model where `run:NAME` was trained as one, else a model that is asked."""
-        from .llm.weights import RUN, trained_run
+        from .llm.weights import RUN, described_run, trained_run
 
         if name.startswith(RUN):
-            found = trained_run(name, self.beside)
-            if found.described.get("objective") == "reward":
+            described = described_run(name, self.beside)
+            if described.get("objective") == "reward":
                 from .llm.reward import Reward
 
-                taught, now = found.described["format_fingerprint"], grounding.fingerprint(self.config.train.format)
-                if taught != now:
-                    raise ConfigError(
-                        f"{name} learnt to score replies in the format {taught}, and this run's are in {now}: its scores would mean nothing. Train a "
-                        "reward model on this format, or name a model that is asked (synthesize.judge)."
-                    )
-
+                found = trained_run(name, self.beside)
+                self.same_format(name, found.described["format_fingerprint"])
                 return Reward(*found.weights, name=name)
         return self.model(name)
+
+    def same_format(self, name: str, taught: str) -> None:
+        """Raise ConfigError where a reward model learnt to score replies in another format than this run's are in."""
+        now = grounding.fingerprint(self.config.train.format)
+        if taught != now:
+            raise ConfigError(
+                f"{name} learnt to score replies in the format {taught}, and this run's are in {now}: its scores would mean nothing. Train a "
+                "reward model on this format, or name a model that is asked (synthesize.judge)."
+            )
 
     def path(self, name: str) -> Path:
         """A file that the config names: relative paths start from the config. Raises ConfigError where it does not exist."""
@@ -204,20 +214,25 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
     return Run(project, Workspace(out or path), say)
 
 
-def tuned(run: Run) -> Local:
+def tuned(run: Run) -> Model:
     """The trained model of a run. Raises ModelError where it is missing, or was taught another format than this version renders."""
     from .llm.local import Local
     from .llm.weights import trained
     from .train import template_hash
 
-    folder = run.space.folder("train")
-    weights, described = trained(run.space.root)
+    folder, held = run.space.folder("train"), run.space.described()
+    weights, described = (None, held) if held and held.get("method") == "api" else trained(run.space.root)
     now = grounding.fingerprint(described["format"])
     if described["format_fingerprint"] != now or described["template_hash"] != template_hash(folder):
         raise ModelError(
             f"The model in {folder} was taught the prompt format {described['format_fingerprint']}, but this version renders {now} "
             "(or its chat template was edited). Its answers would be worse without a word. Train it again, or use the version that made it."
         )
+    if weights is None:
+        from .llm.hosted import endpoint_of
+        from .llm.open import Occasional
+
+        return Occasional(*endpoint_of(described, run.config), run.space.journal, run.config, run.say)
     return Local(*weights, name="tuned")
 
 
@@ -265,6 +280,9 @@ def write_config(run: Run) -> None:
     data["documents"] = str(run.project.documents)
     for name in run.config.train.chosen():  # written down, they would be as if set by hand, and another size or preset would change nothing
         del data["train"][name]
+    data["search"] = run.config.search.model_dump(mode="json", exclude_unset=True)  # a default space leaves out what would change nothing
+    if "search" not in run.config.model_fields_set:
+        del data["search"]
     if run.project.questions:
         data["evaluate"]["questions"] = str(run.project.questions.resolve())
     told = {"groundling_run": 1, "config": data, "base": str(run.project.base.resolve()), "rounds": list(run.project.rounds)}

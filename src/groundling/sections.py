@@ -18,6 +18,8 @@ CHOSEN = {"chosen": True}  # settings that `train.preset` and `train.size` choos
 GROUNDED = ("raft", "two-turn", "ja")  # the formats whose answers rest on retrieved passages; see grounding.py
 
 SIZED = ("method", "batch", "accumulate", "checkpointing", "max_length")
+# What shapes a model that a provider trains (method api); batch and max_length only where they are set.
+AT_PROVIDER = {"base", "objective", "options", "format", "method", "epochs", "batch", "max_length", "rate_multiplier", "keep", "eval_rows"}
 
 
 class Section(BaseModel):
@@ -108,11 +110,11 @@ class Train(Section):
     preset: Literal["", "rag-sft", "backtranslation", "raft-chatbot", "vikhr-8b", "livedoor"] = Field(
         "", description="the published values of a system, as far as none is set here; see docs/train.md"
     )
-    size: Literal["", "laptop", "8gb", "24gb", "80gb"] = Field(
+    size: Literal["", "laptop", "8gb", "24gb", "80gb", "multi"] = Field(
         "", description="the machine: chooses method, batch, accumulate, checkpointing and max_length for the base, where they are not set here"
     )
-    method: Literal["lora", "qlora", "full"] = Field(
-        "lora", description="an adapter; an adapter on the base in four bits; or all weights", json_schema_extra=CHOSEN
+    method: Literal["lora", "qlora", "full", "api"] = Field(
+        "lora", description="an adapter; an adapter on the base in four bits; all weights; or a provider's fine-tuning job", json_schema_extra=CHOSEN
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="`auto`: what the machine multiplies in hardware", json_schema_extra=CHOSEN
@@ -144,8 +146,16 @@ class Train(Section):
     keep: Literal["best", "last"] = Field("best", description="`best`: of the lowest loss on held-out examples, where there are any")
     eval_steps: int = Field(25, ge=1, description="the held-out loss is measured every so many steps, and at the end")
     eval_rows: int = Field(128, ge=0, description="on so many held-out examples, drawn by the seed; 0: it is not measured")
+    rate_multiplier: float = Field(0, ge=0, description="method api: times the provider's own rate; 0: as the provider chooses")
+    suffix: str = Field("", max_length=40, description="method api: in the tuned model's name; else the run's name", json_schema_extra=WHERE)
     save_steps: int = Field(25, ge=1, description="a checkpoint to resume from, every so many steps", json_schema_extra=WHERE)
     disk_gb: float = Field(0, ge=0, description="most that checkpoints may take; 0: what the disk has", json_schema_extra=WHERE)
+    report_to: list[Literal["tensorboard", "trackio", "wandb", "mlflow"]] = Field(
+        [], description="trackers that are told how training goes: the first two write files here, the others send", json_schema_extra=WHERE
+    )
+    devices: int = Field(
+        0, ge=0, description="processes that share the training, one on each GPU; 0: one, with size multi one for each GPU", json_schema_extra=WHERE
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -180,8 +190,11 @@ class Train(Section):
         return left & self.chosen() if self.size else set()
 
     def identity(self) -> dict[str, Any]:
-        """What a `size` chooses is not known before the base is seen: its name stands for it."""
-        return {name: value for name, value in super().identity().items() if name not in self.sized()}
+        """What a `size` chooses is not known before the base is seen: its name stands for it. A provider is told only some of the settings."""
+        if self.method == "api":
+            unset = {"batch", "max_length"} - self.model_fields_set
+            return {name: value for name, value in super().identity().items() if name in AT_PROVIDER - unset}
+        return {name: value for name, value in super().identity().items() if name not in {*self.sized(), "rate_multiplier"}}
 
     def preset_told(self) -> dict[str, Any] | None:
         """What the preset chose, and which of its values were set by hand; None where there is none."""
@@ -196,7 +209,10 @@ class Train(Section):
 class Evaluate(Section):
     """A model to scores."""
 
-    questions: str = Field("", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples")
+    # What the file holds enters the fingerprint, not where it lies.
+    questions: str = Field(
+        "", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples", json_schema_extra=WHERE
+    )
     k: list[Annotated[int, Field(ge=1)]] = Field([1, 3, 5], description="how many retrieved passages the models are given")
     without: bool = Field(True, description="also ask without any passage (setting `none`)")
     given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
@@ -207,6 +223,29 @@ class Evaluate(Section):
     batch: int = Field(64, ge=1, description="questions asked together; each batch that a model makes of them is saved as it ends")
     max_tokens: int = Field(128, ge=8, description="longest reply")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
+
+
+def _numbers(value: Any) -> Any:
+    """Numbers such as 3e-05, which YAML takes for words, as what they are."""
+    if isinstance(value, str):
+        return float(value) if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
+    if isinstance(value, dict):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    return [_numbers(inner) for inner in value] if isinstance(value, list) else value
+
+
+class Search(Section):
+    """Settings tried out: `groundling search`; see docs/search.md."""
+
+    trials: int = Field(12, ge=1, description="how many settings are tried in all, the config's own first", json_schema_extra=WHERE)
+    minutes: float = Field(0, ge=0, description="most minutes that all trials may take together; 0: no limit", json_schema_extra=WHERE)
+    metric: Literal["loss"] = Field("loss", description="what chooses: the loss on held-out examples that the evaluation does not ask")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the training documents that chooses, where held-out examples must not")
+    prune: bool = Field(True, description="stop a trial whose held-out loss is above the median of the finished ones at that step")
+    space: dict[str, Annotated[Any, BeforeValidator(_numbers)]] = Field(
+        {"train.rate": [3e-5, 3e-3], "train.rank": [4, 8, 16, 32], "train.epochs": [1, 2, 3]},
+        description="settings to change: two numbers are a range, more (or words) are choices; also {low, high, log} and {choices: […]}",
+    )
 
 
 class Serve(Section):
@@ -245,6 +284,9 @@ class Endpoint(Section):
     retries: int = Field(8, ge=0, description="how often a call that broke is sent again", json_schema_extra=WHERE)
     price_in: float = Field(0, ge=0, description="USD per million tokens of prompts", json_schema_extra=WHERE)
     price_out: float = Field(0, ge=0, description="USD per million tokens of replies", json_schema_extra=WHERE)
+    price_train: float = Field(0, ge=0, description="USD per million tokens that it is fine-tuned on (method api)", json_schema_extra=WHERE)
+    tuned_price_in: float = Field(0, ge=0, description="as price_in, of what it is fine-tuned to; 0: the same", json_schema_extra=WHERE)
+    tuned_price_out: float = Field(0, ge=0, description="as price_out, of what it is fine-tuned to; 0: the same", json_schema_extra=WHERE)
     structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
     batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
     batch_price: float = Field(1, gt=0, le=1, description="share of the prices that batch mode costs; 0.5 at many providers", json_schema_extra=WHERE)

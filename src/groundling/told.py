@@ -37,7 +37,10 @@ def summary(name: str, record: dict[str, Any]) -> str:
         text += f"\n  keep: {keep}"
     if "kinds" in notes:
         text += "\n  kinds: " + ", ".join(f"{k} {v:.1%}" for k, v in notes["kinds"].items())
-    if name == "train" and notes.get("log"):
+    if name == "train" and notes.get("job"):
+        losses = f"; loss {notes['log'][0]['loss']:g} -> {notes['log'][-1]['loss']:g}" if notes.get("log") else ""
+        text += f"\n  {notes['model']} by the job {notes['job']}: {notes['trained_tokens']:,} tokens trained, {notes['usd']:.4f} USD{losses}"
+    elif name == "train" and notes.get("log"):
         text += f"\n  {notes['trained_tokens']} of {notes['tokens']} tokens trained; loss {notes['log'][0]['loss']} -> {notes['log'][-1]['loss']}"
     return text
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
-from . import registry
+from . import grounding, registry, rounds
 from .config import Config, Endpoint
-from .errors import ConfigError, MachineError
+from .errors import ConfigError, MachineError, UserError
+from .llm import hosted
+from .llm.weights import RUN, Weights, scores_only
 from .records import Example, Pair
 from .runs import Run
 
@@ -16,6 +19,7 @@ EXTRAS = {
     "serve": ["fastapi", "uvicorn"],
     "pdf": ["pypdfium2"],
     "dense": ["torch", "transformers"],
+    "search": ["optuna"],
 }
 
 
@@ -53,11 +57,14 @@ def _prices(c: Config) -> None:
             )
 
 
-def keys(c: Config) -> None:
-    """Raise ModelError where the key of an endpoint that will be asked is missing: before the stages that come first have taken their time."""
+def keys(run: Run, stages: Collection[str]) -> None:
+    """Raise ModelError where the key of an endpoint that these stages ask is missing: before those that come first have taken their time."""
     from .llm.api import Api
 
-    for name, endpoint in _endpoints(c).items():
+    asked = [*_endpoints(run.config).items()] if "synthesize" in stages else []
+    if run.hosted and {"train", "evaluate"} & {*stages}:
+        asked.append(hosted.started_from(run.config, run.beside))
+    for name, endpoint in asked:
         Api(name, endpoint).ready()
 
 
@@ -116,6 +123,7 @@ def _parts(c: Config) -> None:
         registry.load(kind, name)
     options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
     objective_options(registry.load("objective", c.train.objective), c.train.options)
+    hosted.check(c)
     kinds(c)
 
 
@@ -126,6 +134,57 @@ def settings(c: Config) -> None:
     _parts(c)
     _format(c)
     check(c.synthesize)
+
+
+def trainable(run: Run, before: Mapping[str, Run] = MappingProxyType({})) -> None:
+    """Raise the UserError of the first mistake in how the run would be trained that its settings, this machine and the base show.
+
+    `before` are the rounds that come first: what they train need not be there yet. Without the extra [train] nothing is looked at.
+    """
+    if not run.hosted and not missing("train"):
+        from .train.checks import Base, check
+
+        check(run.config.train, Base(*_origin(run, before)))
+
+
+def _origin(run: Run, before: Mapping[str, Run]) -> tuple[Weights | None, bool]:
+    """What training starts from, and whether an adapter is on it. Of a round that is still to come it is known what that goes back to."""
+    adapter: bool | None = None
+    while parent := before.get(run.config.train.base.removeprefix(RUN)) if run.config.train.base.startswith(RUN) else None:
+        if parent.space.record("train") is not None:
+            break
+        if parent.hosted:
+            return None, False
+        if parent.mute:
+            raise scores_only(run.config.train.base)
+        if adapter is None:
+            adapter = parent.config.train.method != "full" and "method" not in parent.config.train.sized()
+        run = parent
+    weights = run.base()
+    return weights, bool(weights.adapters) if adapter is None else adapter
+
+
+def ready(run: Run, stages: Collection[str]) -> None:
+    """Raise the UserError of what these stages, which are to run now, lack: before those that come first have cost time or money."""
+    keys(run, stages)
+    if "train" in stages:
+        trainable(run)
+
+
+def every_round(first: Run, train: bool = True) -> None:
+    """The same of all rounds before the first of them begins, as far as their configs tell. Raises a UserError that names the round."""
+    before: dict[str, Run] = {}
+    for run in rounds.runs(first):
+        try:
+            settings(run.config)
+            judge = run.config.synthesize.judge
+            if judge.startswith(RUN) and (judging := before.get(judge.removeprefix(RUN))) and judging.mute:
+                run.same_format(judge, grounding.fingerprint(judging.config.train.format))
+            if train and run.space.record("train") is None:
+                trainable(run, before)
+        except UserError as error:
+            raise type(error)(f"Round {run.project.name}: {error}") from None
+        before[run.project.name] = run
 
 
 def verify(run: Run, wanted: Collection[str]) -> None:
@@ -143,7 +202,11 @@ def verify(run: Run, wanted: Collection[str]) -> None:
     retriever = registry.load("retriever", c.index.retriever)
     if hasattr(retriever, "check"):
         retriever.check(run.index_options)
-    if "train" in wanted:
+    if run.hosted and {"train", "evaluate"} & {*wanted}:
+        hosted.prices(c, *hosted.started_from(c, run.beside), wanted)
+    if "train" in wanted and run.hosted:
+        _format(c)
+    elif "train" in wanted:
         _trainer()
         run.base()
         _format(c)

@@ -160,6 +160,11 @@ class Workspace:
     def report(self) -> Path:
         return self.root / "report.html"
 
+    @property
+    def search(self) -> Path:
+        """The folder of the trials of `groundling search`."""
+        return self.root / "search"
+
     def record(self, stage: str) -> dict[str, Any] | None:
         """The record of a complete stage, else None."""
         path = self.folder(stage) / "record.json"
@@ -184,19 +189,21 @@ class Workspace:
         return Path(json.loads(path.read_bytes())["base"]) if path.is_file() else None
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, else_do: str = "choose another folder with --out") -> Iterator[None]:
         """Keep a second run off this folder. Released by the system when the process ends, however it ends."""
         import fcntl
 
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            handle = (self.root / ".lock").open("w")
         except OSError as error:
-            raise MachineError(f"{self.root} could not be made ({error.strerror}). Choose another folder with --out.") from error
-        with (self.root / ".lock").open("w") as handle:
+            wish = else_do[0].upper() + else_do[1:]
+            raise MachineError(f"{self.root} could not be made or written to ({error.strerror}). {wish}.") from error
+        with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise MachineError(f"Another groundling run is at work in {self.root}. Wait for it, or choose another --out.") from error
+                raise MachineError(f"Another groundling run is at work in {self.root}. Wait for it, or {else_do}.") from error
             yield
 
     def read(self, stage: str, kind: type[R]) -> Iterator[R]:

@@ -1,17 +1,22 @@
-"""A small project whose teacher is the fake one, on a port of its own."""
+"""A small project whose teacher is the fake one, on a port of its own; and one that is curated, for the search over settings."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from groundling.llm import fake
+from groundling.runs import open_run
+from tests.end_to_end.conftest import DOCUMENTS, QUESTIONS
 
+SPACE = {"train.rate": {"choices": [0.001, 0.02]}, "train.rank": {"choices": [2, 4]}}
 PLACES = "Turku Oulu Espoo Vantaa Lahti Kuopio Pori Kotka Rauma Salo Loimaa Imatra Raahe Lohja Kemi Tornio".split()
 SENTENCES = (
     "The scale of {p} weighs {n} kg in all. Its battery in {p} lasts {n} months in normal use. Repairs in {p} are done within {n} working days. "
@@ -64,3 +69,31 @@ def project(folder: Path, url: str, more: str = "", prices: str = "price_in: 2, 
 @pytest.fixture
 def docs(tmp_path: Path, teacher: Teacher) -> Path:
     return project(tmp_path, teacher.url)
+
+
+@pytest.fixture(scope="session")
+def searchable(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A project with documents and questions, and a run that is curated: what every test of the search begins from."""
+    root = tmp_path_factory.mktemp("search") / "small"
+    (root / "documents").mkdir(parents=True)
+    for name, text in DOCUMENTS.items():
+        (root / "documents" / name).write_text(text, "utf-8")
+    lines = [{"id": f"q{n}", "question": q, "answers": [a] if a else [], "answerable": a is not None} for n, (q, a, _, _) in enumerate(QUESTIONS)]
+    (root / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    settings = {
+        "name": "small", "documents": "documents", "chunk": {"size": 220, "overlap": 30}, "search": {"trials": 3, "space": SPACE},
+        "train": {"base": str(tiny_model), "epochs": 1, "batch": 4, "rank": 4, "rate": 0.001, "save_steps": 100, "warmup": 0},
+    }  # fmt: skip
+    (root / "groundling.yaml").write_text("# ours\n" + yaml.safe_dump(settings), "utf-8")
+    from groundling.pipeline import run_stages
+
+    run_stages(open_run(root, root / "runs" / "small", [], lambda text: None), last="curate")
+    return root
+
+
+@pytest.fixture
+def fresh(searchable: Path, tmp_path: Path) -> Path:
+    """The same for a test of its own, without any trial."""
+    root = tmp_path / "small"
+    shutil.copytree(searchable, root, ignore=shutil.ignore_patterns("search"))
+    return root

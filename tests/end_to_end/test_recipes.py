@@ -21,7 +21,7 @@ from .conftest import groundling
 
 RECIPES = {
     "qa": {"train": {"format": "raft"}, "options": {"questions": 3, "multi_hop": 0.5}},
-    "grounded": {"train": {"format": "two-turn", "max_length": 4096}, "options": {"documents": 3, "turns": 2, "out_of_domain": 0.3}},
+    "grounded": {"train": {"format": "two-turn"}, "options": {"documents": 3, "turns": 2, "out_of_domain": 0.3}},
 }
 
 

@@ -32,7 +32,7 @@ def configured(project: Path, url: str, tiny: Path, **options: Any) -> None:
     data = yaml.safe_load((project / "groundling.yaml").read_text())
     data |= {"held_out": 0.4, "models": {"t": {"base_url": url, "model": "fake", "price_in": 1, "price_out": 2}}}
     data["synthesize"] = {"recipe": "rest", "teacher": "t", "options": {"samples": 2, "trajectories": 1, "count": 2, **options}}
-    data["train"] |= {"base": str(tiny), "epochs": 1, "max_length": 4096}
+    data["train"] |= {"base": str(tiny), "epochs": 1}
     data["evaluate"] |= {"max_tokens": 8, "prompt_trials": 2}
     (project / "groundling.yaml").write_text(yaml.safe_dump(data))
 

@@ -8,8 +8,9 @@ import pytest
 from evaluate_world import CHUNKS, DOCUMENTS, QUESTIONS, Oracle, example, search
 
 from groundling.config import Evaluate
-from groundling.evaluate import report, run, scoring, view
+from groundling.evaluate import charts, report, run, scoring, view
 from groundling.evaluate.cases import Books
+from groundling.evaluate.curves import Training
 from groundling.evaluate.report import ReportData
 from groundling.grounding import FORMATS
 from groundling.records import Score
@@ -39,7 +40,7 @@ def data(tmp_path_factory):
         name="handbook", scores=scores, tests=msgspec.convert(json.loads((folder / "tests.json").read_text()), list[scoring.Comparison]),
         rows=list(read_lines(folder / "data.jsonl", scoring.Row)), notes=out.notes, origin="The questions were written by hand.",
         records=STAGES, failed={"ingest": [{"reason": "unreadable", "what": "a.pdf", "detail": EVIL}]},
-        losses=[(n, 3 / (n + 1)) for n in range(30)], models={"base": "nano"},
+        trainings=[Training("handbook", "sft on nano", [{"step": n, "loss": 3 / (n + 1)} for n in range(30)])], models={"base": "nano"},
     )  # fmt: skip
 
 
@@ -134,3 +135,27 @@ def test_the_gravest_answers_come_first_and_each_kind_is_shown(data):
 @pytest.mark.parametrize(("p", "wanted"), [(None, "–"), (0.0001, "p < 0.001"), (0.0312, "p = 0.031"), (0.5, "p = 0.50")])
 def test_p_values(p, wanted):
     assert view.p_value(p) == wanted
+
+
+def test_every_measure_of_every_training_has_its_curve(data):
+    """Two rounds: one with held-out losses and a rate, one with an objective's own measures; the log of a single step makes no curve."""
+    logs = [
+        [{"step": n, "loss": 2.0, "rate": 1e-3, "gradient": 1.0} | ({"held_out_loss": 1.5} if n % 2 else {}) for n in range(6)],
+        [{"step": n, "loss": 2.0, "margin": 0.1 * n, "ahead": 0.5, "own_thing": 1.0} for n in range(6)],
+        [{"step": 1, "loss": 2.0}],
+    ]
+    page = report.render(data._replace(trainings=[Training(f"round {n}", f"words {n}", log) for n, log in enumerate(logs)]))
+    names = re.findall(r'aria-label="([^"]* by step, [^"]*)"', page)
+    assert names == [
+        "Training loss by step, round 0", "Learning rate by step, round 0", "Gradient norm by step, round 0",
+        "Training loss by step, round 1", "Margin by step, round 1", "Better reply ahead by step, round 1", "Own thing by step, round 1",
+    ]  # fmt: skip
+    assert "squares: on held-out examples" in page and "words 1" in page and "round 2" not in page
+    parser = Balanced()
+    parser.feed(page)
+    assert not parser.open and not re.search(r'(?:src|href)="(?!#)|url\((?!#)|@import|<script|<link', page)
+
+
+def test_held_out_losses_are_drawn_where_they_are():
+    with_held = charts.loss([(0, 2.0), (5, 1.0)], "t", [(0, 2.5), (5, 1.5)])
+    assert with_held != charts.loss([(0, 2.0), (5, 1.0)], "t") and with_held.count("<use") >= 2

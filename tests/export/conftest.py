@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -82,3 +83,28 @@ def pair_run(tmp_path: Path) -> Path:
 @pytest.fixture
 def lines() -> Callable[[Path], list[dict]]:
     return lambda path: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def plain_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a tokenizer that does not rewrite a text: engines can read it."""
+    folder = tmp_path_factory.mktemp("plain") / "model"
+    shutil.copytree(tiny_model, folder)
+    told = json.loads((folder / "tokenizer.json").read_bytes())
+    told["decoder"], told["normalizer"] = told["decoder"]["decoders"][0], None
+    (folder / "tokenizer.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an adapter on that model, trained for a few steps."""
+    from .model_world import trained_run
+
+    return trained_run(tmp_path_factory.mktemp("made") / "runs", "one", str(plain_model))
+
+
+@pytest.fixture
+def mine(made: Path, tmp_path: Path) -> Path:
+    """A copy of the run to spoil."""
+    return Path(shutil.copytree(made, tmp_path / "runs" / "one"))

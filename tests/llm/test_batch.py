@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from groundling.config import Endpoint
 from groundling.errors import BudgetError, ModelError
@@ -27,6 +28,8 @@ from groundling.llm.batchstore import BatchStore
 from groundling.llm.batchwire import Damaged, Line, parts, results
 from groundling.llm.budget import Budget, Cost
 from groundling.llm.completions import body
+from groundling.llm.fake import wire
+from groundling.llm.fake.batches import Batches
 from groundling.llm.fake.chance import Chance
 from groundling.llm.gate import Stopped
 from groundling.llm.structured import schema_of, score, structured_all
@@ -242,9 +245,25 @@ def test_a_batch_whose_making_was_not_told_is_found_by_its_file(tmp_path: Path) 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("known", ["id", "file", "plan"])
-def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str) -> None:
-    """Ended after the id was written down, before that, and before the file was."""
+@pytest.mark.parametrize("status", [b"201 Created", b"202 Accepted"])
+def test_a_batch_that_was_made_is_made_whatever_success_is_called(tmp_path: Path, status: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Batches._create
+
+    async def created(self: Batches, request: web.BaseRequest) -> wire.Raw:
+        return wire.Raw((await real(self, request)).data.replace(b"200 OK", status, 1))
+
+    async def main() -> None:
+        monkeypatch.setattr(Batches, "_create", created)
+        async with played(tmp_path, batch={"seconds": 0.05}) as model:
+            assert [r.text for r in await model.replies(requests(3))] == await alone(requests(3))
+            assert len((await got(base(model), "/batches"))["data"]) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("known", ["id", "file", "behind", "plan"])
+def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended after the id was written down, before that (also where the list is a moment behind), and before the file was."""
 
     async def main() -> None:
         asked = requests(12)
@@ -259,9 +278,17 @@ def test_a_run_that_ended_goes_on_with_its_batch(tmp_path: Path, known: str) -> 
                 store.uploaded(left.number, None)  # type: ignore[arg-type]
             store.close()
             again = batch(url, tmp_path)
+            there, looks = again.calls.made_of, list[str]()
+
+            async def listed(file: str) -> str | None:
+                looks.append(file)
+                return None if known == "behind" and len(looks) == 1 else await there(file)
+
+            monkeypatch.setattr(again.calls, "made_of", listed)
             assert [r.text for r in await again.replies(asked)] == await alone(asked)
             await again.close()
             told = await got(url, "/stats")
+            assert len(looks) == {"id": 0, "file": 1, "behind": 2, "plan": 0}[known]
             batches = len((await got(url, "/batches"))["data"])
             assert told["answered_again"] == 0
             assert batches == (2 if known == "plan" else 1), "a batch whose file was never noted cannot have been made, and is made"

@@ -66,6 +66,19 @@ def test_the_prompt_is_read_once_and_the_vocabulary_projected_at_replies_only(ne
     assert batch_of([item], 0, share=False)["input_ids"].shape[0] == len(item.replies)
 
 
+@pytest.mark.parametrize("share", [True, False])
+def test_columns_filled_up_to_a_whole_number_change_no_score(network, tokenizer, share: bool) -> None:
+    """Batches of unlike lengths have one shape, and each token the probability that it has without the filling."""
+    import torch
+
+    short, long = items(tokenizer)
+    filled, bare = (batch_of([short, long], tokenizer.pad_token_id, share, whole) for whole in (64, 1))
+    assert filled["input_ids"].shape[1] == 64 == batch_of([short], 0, share, 64)["input_ids"].shape[1] and bare["input_ids"].shape[1] < 64
+    assert filled["keep"] == bare["keep"], "the vocabulary is projected no further"
+    with torch.inference_mode():
+        assert torch.allclose(log_probs(network, filled), log_probs(network, bare), atol=1e-4)
+
+
 def test_a_reply_ends_with_its_end_token_so_that_one_may_begin_another(tokenizer) -> None:
     item = branches(tokenizer, ASKED, LABELS)
     assert item.replies[1][: len(item.replies[0]) - 1] == item.replies[0][:-1], "one label begins like the other"

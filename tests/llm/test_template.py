@@ -119,9 +119,7 @@ def test_questions_are_spread_over_sentences_before_one_is_asked_twice() -> None
 
 
 def test_some_questions_stand_in_words_that_no_document_has() -> None:
-    known = [
-        f for n in range(60) for f in facts(f"The Katla {n} weighs {n + 3} kg with its lid. Repairs take {n + 2} days in the workshop of Turku.")
-    ]
+    known = [f for n in range(60) for f in facts(f"The Katla {n} weighs {n + 3} kg with its lid. Repairs take {n + 2} days in the office of Turku.")]
     wrapped = [f for f in known if f.way != "{}"]
     assert 0.25 < len(wrapped) / len(known) < 0.55
     assert all(f.asked.startswith(f.way.split("{}")[0]) and f.asked.endswith(f.way.split("{}")[1]) for f in known)

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from groundling.config import Endpoint
 from groundling.errors import BudgetError, ModelError, StaleError
@@ -25,7 +26,9 @@ from groundling.llm.api import Api
 from groundling.llm.base import Reply, Request
 from groundling.llm.budget import Budget, Cost
 from groundling.llm.completions import Damaged
+from groundling.llm.fake import wire
 from groundling.llm.fake.chance import Chance
+from groundling.llm.fake.tuning import Tuning
 from groundling.llm.journal import Journal, Origin
 from groundling.llm.tunestore import JobStore
 from groundling.llm.tunewire import curve, newest, plain, shown, state
@@ -99,6 +102,27 @@ def test_a_job_is_made_and_its_model_says_what_it_was_taught(tmp_path: Path) -> 
             with pytest.raises(ModelError, match="404"):
                 await stranger.replies([Request(messages=[{"role": "user", "content": "call 3"}])])
             await stranger.close()
+
+    asyncio.run(main())
+
+
+def test_pairs_are_a_job_of_the_method_dpo(tmp_path: Path) -> None:
+    async def main() -> None:
+        def line(n: int) -> bytes:
+            said = {name: [{"role": "assistant", "content": f"{name} {n}"}] for name in ("preferred_output", "non_preferred_output")}
+            return json.dumps({"input": {"messages": [{"role": "user", "content": f"call {n}"}]}, **said}).encode() + b"\n"
+
+        method = {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 2, "beta": 0.3}}}
+        pairs = wanted(method=method)._replace(training=[line(n) for n in range(ROWS)])
+        del pairs.order["hyperparameters"]
+        async with played(tmp_path) as made:
+            _, told = await made.train(pairs, limits(tmp_path))
+            [there] = await listed(made.api.endpoint.base_url)
+            assert there["method"]["dpo"]["hyperparameters"]["beta"] == 0.3 and told.epochs == 2
+            tuned = Api("gpt", made.api.endpoint.model_copy(update={"model": told.tuned}))
+            [reply] = await tuned.replies([Request(messages=[{"role": "user", "content": "call 3"}])])
+            assert reply.text == "preferred_output 3"
+            await tuned.close()
 
     asyncio.run(main())
 
@@ -208,6 +232,90 @@ def test_above_the_budget_nothing_goes_up(tmp_path: Path) -> None:
             assert made.store.all() == [] and await listed(made.api.endpoint.base_url) == []
             await made.train(wanted(), limits(tmp_path, usd=0.7, tokens=1010))
             assert limits(tmp_path).spent_usd == pytest.approx(0.2 + made.store.all()[0].usd), "what the job cost is spent"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [b"201 Created", b"202 Accepted"])
+def test_what_was_made_is_made_whatever_success_is_called(tmp_path: Path, status: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Tuning._create
+
+    def created(self: Tuning, body: bytes) -> wire.Raw:
+        return wire.Raw(real(self, body).data.replace(b"200 OK", status, 1))
+
+    async def main() -> None:
+        monkeypatch.setattr(Tuning, "_create", created)
+        async with played(tmp_path) as made:
+            job, _ = await made.train(wanted(), limits(tmp_path))
+            assert [j["id"] for j in await listed(made.api.endpoint.base_url)] == [job.id] and made.store.open() == [job]
+
+    asyncio.run(main())
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, behind: int, then: wire.Raw | None = None) -> list[str]:
+    """The first job is made and nobody is told; the list shows no job the first `behind` times; further orders get `then`. What was asked."""
+    real, asked = Tuning.answer, list[str]()
+
+    async def answer(self: Tuning, request: web.BaseRequest, parts: list[str]) -> wire.Raw | None:
+        if parts != ["fine_tuning", "jobs"]:
+            return await real(self, request, parts)
+        asked.append(request.method)
+        if request.method == "GET" and asked.count("GET") <= behind:
+            return wire.json({"object": "list", "data": [], "has_more": False})
+        if request.method == "POST" and asked.count("POST") > 1 and then:
+            return then
+        told = await real(self, request, parts)
+        return wire.Raw(b"", keep_alive=False, abort=True) if asked == ["POST"] else told
+
+    monkeypatch.setattr(Tuning, "answer", answer)
+    return asked
+
+
+def test_a_list_that_is_a_moment_behind_makes_no_second_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        asked = breaking(monkeypatch, behind=1)
+        async with played(tmp_path) as made:
+            job, _ = await made.train(wanted(), limits(tmp_path))
+            assert (job.id, asked) == ("ftjob-0000", ["POST", "GET", "GET"])
+
+    asyncio.run(main())
+
+
+def test_a_refusal_after_a_lost_answer_forgets_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        asked = breaking(monkeypatch, behind=3, then=wire.error(400, "no more of these"))
+        async with played(tmp_path) as made:
+            with pytest.raises(ModelError, match="no more of these"):
+                await made.train(wanted(), limits(tmp_path))
+            [job] = made.store.open()
+            assert job.file and not job.id and asked == ["POST", "GET", "GET", "POST"]
+            found, _ = await made.train(wanted(), limits(tmp_path))
+            assert found.id == "ftjob-0000" and asked.count("POST") == 2, "the next run finds the one that was made"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("late", [3, 1000])
+def test_a_job_that_names_no_model_is_looked_at_again_and_then_over(tmp_path: Path, late: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may come a moment after its success; where it never comes, the same command makes a new job, as is said."""
+    real, looks = Tuning.told, list[str]()
+
+    def told(self: Tuning, job: Any) -> dict[str, Any]:
+        found = real(self, job)
+        looks.extend([job.id] if found["status"] == "succeeded" else [])
+        return found if looks.count(job.id) > late else found | {"fine_tuned_model": None}
+
+    async def main() -> None:
+        monkeypatch.setattr(Tuning, "told", told)
+        async with played(tmp_path) as made:
+            if late < 1000:
+                job, state = await made.train(wanted(), limits(tmp_path))
+                assert (job.tuned, job.over) == (state.tuned, 0) and state.tuned
+                return
+            for number in range(2):
+                with pytest.raises(ModelError, match=rf'job ftjob-000{number} of "gpt" ended without a model: .* The same command makes a new one'):
+                    await made.train(wanted(), limits(tmp_path))
+                assert made.store.open() == [] and limits(tmp_path).spent_usd > 0
 
     asyncio.run(main())
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.records import Chunk
-from groundling.synthesize.shelf import TRIES, Shelf, Told, alike, answering, runs, sketch
+from groundling.synthesize.shelf import TRIES, Shelf, Told, alike, answering, runs, sketch, twin
 
 LEAVE = Told("How much leave do staff in Finland have?", ("Staff have 25 days of leave",), "25 days")
 
@@ -114,3 +114,25 @@ def test_of_few_chunks_all_are_tried() -> None:
 def test_only_chunks_of_the_same_side_are_drawn() -> None:
     sides = Shelf(chunks(400), lambda document: "train" if int(document) % 2 else "held_out")
     assert {int(c.id) % 2 for c in sides.drawn(random.Random(1), chunks(2)[1])} == {1}
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "text", "is_twin"),
+    [
+        ("How often is the manhole gasket changed?", "Kettle K1", "It holds 900 l. The manhole gasket is changed every 18 months.", True),
+        ("How often is the manhole gasket of the K2 changed?", "Kettle K1", "It holds 900 l. The manhole gasket is changed every 18 months.", False),
+        ("How often is the manhole gasket changed?", "Kettle K1", "It holds 900 l. The drive belt is changed every 18 months.", False),
+        (
+            "How often is the manhole gasket changed?",
+            "Kettle K1",
+            "The manhole is shut. A gasket lies there. Valves are changed every 18 months.",
+            False,
+        ),
+    ],
+)
+def test_a_passage_that_says_the_same_of_another_thing_is_a_distractor_only_where_the_question_tells_them_apart(
+    question: str, title: str, text: str, is_twin: bool
+) -> None:
+    told = Told(question, ("The manhole gasket is changed every 24 months.",), "24 months")
+    chunk = Chunk(id="c", document="d", path="k1.md", title=title, text=text, start=0, end=len(text))
+    assert twin(told, "Kettle K2 The manhole gasket is changed every 24 months.")(chunk) is is_twin

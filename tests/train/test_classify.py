@@ -16,6 +16,7 @@ from groundling.llm.branches import batch_of, log_probs
 from groundling.llm.local import Local, load_network, load_tokenizer
 from groundling.llm.weights import Weights
 from groundling.records import Passage
+from groundling.train.checks import base_of, check
 from groundling.train.objectives.classify import answers, cross_entropies, label_row, loss, rows_of
 from groundling.train.scoring import Step
 from groundling.workspace import Output
@@ -105,8 +106,6 @@ def test_what_nothing_can_be_learnt_from_is_dropped_and_counted(tiny_model: Path
     }  # fmt: skip
 
 
-def test_another_format_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    out = Output(tmp_path)
+def test_another_format_is_refused(tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="needs train.format: labels, not raft"):
-        rows_of([labelled(0)], Weights(str(tiny_model)), config.Train(objective="classify"), out)
-    out.close()
+        check(config.Train(objective="classify"), base_of(Weights(str(tiny_model))))

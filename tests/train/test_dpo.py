@@ -14,7 +14,7 @@ from groundling.llm.local import load_tokenizer, need_torch
 from groundling.llm.weights import Weights
 from groundling.panel import unwatched
 from groundling.train.objectives.dpo import Options, run, start_of, terms
-from groundling.train.scoring import Step, trainable
+from groundling.train.scoring import Step, collator, trainable
 
 from .preferring import pair, pair_rows
 
@@ -46,6 +46,13 @@ def test_the_gradient_is_that_of_finite_differences(kind: str) -> None:
 
     values, reference, owner = tensors()
     assert torch.autograd.gradcheck(lambda v: terms(v, reference, owner, Options(loss=kind)).loss, values.requires_grad_())
+
+
+def test_batches_of_training_are_filled_up(tiny_model: Path) -> None:
+    """A CPU would keep what it compiled for each new shape."""
+    rows = pair_rows(tiny_model, 3)
+    wide = [collator(0, share, lambda rows: {})([{"row": row} for row in rows])["input_ids"].shape[1] for share in (True, False)]
+    assert all(width % 64 == 0 for width in wide) and any(len(row.prompt) % 64 for row in rows)
 
 
 def shaken(tiny_model: Path, options: config.Train) -> Any:

@@ -13,7 +13,8 @@ from groundling.llm.local import Local, bf16_is_fast, need_torch
 from groundling.llm.weights import Weights, resolve
 from groundling.llm.weights import trained as trained_run
 from groundling.train import describe, saved, train
-from groundling.train.model import adapter, load, precision
+from groundling.train.checks import base_of, check
+from groundling.train.model import load, precision
 from groundling.train.objectives import sft
 from groundling.train.trainer import arguments
 from groundling.workspace import Output
@@ -61,10 +62,13 @@ def test_qlora_trains_on_a_base_in_doubly_quantised_nf4(tiny_model: Path) -> Non
 def test_qlora_asks_for_what_is_missing_and_for_a_whole_base(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_torch()
     with pytest.raises(ModelError, match="starts from a whole model"):
-        load(Weights(str(tiny_model), (tmp_path,)), options(method="qlora"))
-    monkeypatch.setattr("groundling.train.model.find_spec", lambda name: None)
-    with pytest.raises(MachineError, match=r"qlora needs bitsandbytes: pip install"):
-        load(Weights(str(tiny_model)), options(method="qlora"))
+        check(options(method="qlora"), base_of(Weights(str(tiny_model), (tmp_path,))))
+    monkeypatch.setattr("groundling.train.checks.find_spec", lambda name: None)
+    with pytest.raises(MachineError, match=r"method = qlora needs bitsandbytes: pip install .* Or use train.method=lora"):
+        check(options(method="qlora"), base_of(Weights(str(tiny_model))))
+    with pytest.raises(MachineError, match=r"optimizer = adamw_8bit needs bitsandbytes: pip install .* Or use train.optimizer=adamw\."):
+        check(options(optimizer="adamw_8bit"), base_of(Weights(str(tiny_model))))
+    check(options(), base_of(Weights(str(tiny_model))))
 
 
 def test_a_run_trained_in_full_is_its_own_base(tiny_model: Path, tmp_path: Path) -> None:
@@ -99,9 +103,13 @@ def test_named_layers_alone_get_an_adapter(tiny_model: Path, tmp_path: Path) -> 
 def test_layers_that_the_base_does_not_have_are_named(tiny_model: Path) -> None:
     need_torch()
     with pytest.raises(ModelError, match='has no layer "q_prj" for an adapter. Did you mean "q_proj"'):
-        load(Weights(str(tiny_model)), options(targets=["v_proj", "q_prj"]))
-    with pytest.raises(ModelError, match="lm_head"):
-        adapter(options(targets=["lm_head"]))
+        check(options(targets=["v_proj", "q_prj"]), base_of(Weights(str(tiny_model))))
+    with pytest.raises(ModelError, match="names lm_head"):
+        check(options(targets=["lm_head"]), base_of(Weights(str(tiny_model))))
+    with pytest.raises(ModelError, match='no layer "input_layernorm" for an adapter'):
+        check(options(targets=["input_layernorm"]), base_of(Weights(str(tiny_model))))
+    check(options(targets=["q_proj", "embed_tokens"]), base_of(Weights(str(tiny_model))))
+    check(options(targets=["lm_head"], method="full"), base_of(Weights(str(tiny_model))))
 
 
 def test_an_unknown_architecture_and_a_base_that_is_missing_are_sentences(tiny_model: Path, tmp_path: Path) -> None:
@@ -179,8 +187,8 @@ def test_one_row_is_enough_and_too_long_ones_are_told(tiny_model: Path, tmp_path
         train([long, example(answer="word " * 80, id="b")], config.Train(max_length=64), Weights(str(tiny_model)), 1, out)
     out.abandon()
     out = Output(tmp_path / "longer")
-    with pytest.raises(InputError, match="reads 1024 at most"):
-        train([example(answer="word " * 1100)], config.Train(max_length=9000), Weights(str(tiny_model)), 1, out)
+    with pytest.raises(InputError, match="All 1 examples are longer than the 1024 tokens that nano reads. Make shorter"):
+        train([example(answer="word " * 1100)], config.Train(), Weights(str(tiny_model)), 1, out)
     out.abandon()
 
 

@@ -15,6 +15,7 @@ from groundling.llm.local import load_tokenizer
 from groundling.llm.weights import Weights
 from groundling.records import Passage, Turn
 from groundling.train import check_rows
+from groundling.train.checks import base_of, check
 from groundling.train.pairs import pair_row, rows_of
 from groundling.workspace import Output
 
@@ -81,9 +82,11 @@ def test_a_pair_is_dropped_whole_where_one_side_is_too_long(tiny_model: Path, tm
     again.close()
 
 
-def test_a_format_of_two_turns_is_refused(tokenizer) -> None:
+@pytest.mark.parametrize("objective", ["reward", "dpo", "smpo"])
+def test_a_format_of_two_turns_is_refused(objective: str, tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="two-turn answers in 2 turns, and a pair holds one reply each"):
-        pair_row(pair(0), "two-turn", tokenizer, True)
+        check(config.Train(objective=objective, format="two-turn"), base_of(Weights(str(tiny_model))))
+    check(config.Train(format="two-turn"), base_of(Weights(str(tiny_model))))
 
 
 def test_a_template_that_counts_its_messages_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from groundling.train import train
 from groundling.train.objectives import reward
 from groundling.train.objectives.reward import Options, dataset
 from groundling.train.options import own
+from groundling.train.trainer import WHOLE
 from groundling.workspace import Output
 
 from .preferring import pair, pair_rows
@@ -67,6 +68,7 @@ def test_the_loss_is_what_it_is_by_hand(tiny_model: Path, tmp_path: Path, monkey
     [trainer] = seen
     assert trainer.args.max_length is None
     batch = trainer.data_collator([trainer.train_dataset[n] for n in range(3)])
+    assert batch["input_ids"].shape[1] % WHOLE == 0
     with torch.no_grad():
         found = trainer.compute_loss(trainer.model, batch).item()
         each = [[trainer.model(torch.tensor([row.prompt + reply])).logits.item() for reply in (row.chosen, row.rejected)] for row in rows]

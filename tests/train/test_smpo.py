@@ -13,6 +13,7 @@ from groundling.llm.branches import batch_of, log_probs
 from groundling.llm.local import load_network, need_torch
 from groundling.llm.weights import Weights
 from groundling.panel import unwatched
+from groundling.train.checks import base_of, check
 from groundling.train.objectives import smpo
 from groundling.train.objectives.smpo import Options, clipped, margin_at, preference, run, terms
 from groundling.train.options import own
@@ -163,14 +164,14 @@ def test_held_out_pairs_are_measured_at_the_full_margin_whenever(tiny_model: Pat
     assert sum("held_out_loss" in entry for entry in log) == 2
 
 
-def test_options_that_make_no_sense_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+def test_options_that_make_no_sense_are_refused(tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match=r'train.options: there is no option "betta".*Did you mean "beta"'):
         own(Options, {"betta": 1})
     with pytest.raises(ConfigError, match="train.options.ratio = 1.5"):
         own(Options, {"ratio": 1.5})
     shaken = config.Train(objective="smpo", dropout=0.1)
     with pytest.raises(ConfigError, match="train.dropout = 0.1.*smpo.*Set it to 0"):
-        run(pair_rows(tiny_model, 1), Weights(str(tiny_model)), shaken, 1, tmp_path, unwatched)
+        check(shaken, base_of(Weights(str(tiny_model))))
 
 
 def test_lead_and_loss_go_together() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,21 @@ class Wanted(NamedTuple):
     format: str = ""
     split: str = ""
     licence: str = ""
+
+
+def is_model(target: str) -> bool:
+    """Whether the target is one for the trained model. Raises ConfigError with the nearest name where there is no such target at all."""
+    models, data = registry.names("package"), registry.names("export")
+    if target.replace("-", "_") not in (*models, *data):
+        raise ConfigError(f'There is no export "{target}".{registry.nearest(target, sorted([*models, *data]))}')
+    return target.replace("-", "_") in models
+
+
+def no_model_options(target: str, given: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option that goes with a model."""
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"{name} goes with a model, and --to {target} exports data. Leave it out, or use --to merged.")
 
 
 def export(path: Path, wanted: Wanted, say: Say, as_json: bool = False) -> None:

@@ -11,13 +11,13 @@ from .. import forecast, pipeline
 from ..config import Endpoint
 from ..forecast import Allowed, Budget, Interval, Pace, Spent, Totals
 from ..llm import standin, tokens
-from ..llm.base import Model
 from ..runs import Run
 from ..seats import teaching
 from ..synthesize import called, need_model, roles
 from ..synthesize.choose import Unit, drawn, seeded
 from ..synthesize.trial import Trial
-from . import plan_batch
+from ..verify import trainable
+from . import plan_batch, plan_beside
 from .plan_text import show
 from .plan_train import training
 from .trials import Desk, Measured, Stored, attempts, batches, closed, desk, direct, judgements, prepare
@@ -51,6 +51,7 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
         run.say = lambda text: None
     chosen = run.config.synthesize
     need_model(chosen.recipe, chosen.teacher, chosen.options, roles(chosen))
+    trainable(run)
     prepare(run)
     told: dict[str, Any] = {"project": run.project.name, "synthesize": {"state": _state(run)}}
     if told["synthesize"]["state"] == "done":
@@ -77,6 +78,8 @@ def _plain(value: Any) -> Any:
     """For JSON: an interval is {"value", "low", "high"}."""
     if isinstance(value, Interval):
         return value._asdict()
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
     return {name: _plain(v) for name, v in value.items()} if isinstance(value, dict) else value
 
 
@@ -90,11 +93,15 @@ def _sampled(at: Desk, pilot: int) -> Sample:
     if pilot:
         chosen = order[:pilot]
         return Sample(*attempts(at, lambda tried: [] if tried else chosen, len(chosen)), assumed=False)
-    endpoint = getattr(getattr(at.bench.teacher, "inner", None), "endpoint", None)
-    nobody = standin.StandIn(native=endpoint is not None and endpoint.structured != "prompt")
-    aside = at._replace(bench=_standing_in(at, lambda model: nobody)._replace(finish=lambda unit: None))
+    aside = at._replace(bench=_standing_in(at, _nobody)._replace(finish=lambda unit: None))
     trials, measured = attempts(aside, lambda tried: [] if tried else order[:SAMPLE], min(SAMPLE, len(order)))
-    return Sample(trials, measured._replace(seconds=0.0), assumed=True, schema_share=nobody.schema_share)
+    share = max(getattr(model, "schema_share", 0.0) for model in (aside.bench.teacher, aside.bench.student, aside.bench.judge))
+    return Sample(trials, measured._replace(seconds=0.0), assumed=True, schema_share=share)
+
+
+def _nobody(model: Any) -> standin.StandIn:
+    endpoint = getattr(getattr(model, "inner", None), "endpoint", None)
+    return standin.StandIn(native=endpoint is not None and endpoint.structured != "prompt", name=model.name)
 
 
 def _stored(at: Desk, pilot: int) -> Sample:
@@ -108,8 +115,9 @@ def _stored(at: Desk, pilot: int) -> Sample:
 
 def _standing_in(at: Desk, instead: Callable[[Any], Any]) -> Any:
     """The bench with something else in the place of each model that would be asked. A reward model is none: it costs nothing."""
-    roles = {"teacher": at.bench.teacher, "student": at.bench.student, "judge": at.bench.judge}
-    return at.bench._replace(**{role: instead(model) for role, model in roles.items() if hasattr(model, "replies")})
+    roles: dict[str, Any] = {"teacher": at.bench.teacher, "student": at.bench.student, "judge": at.bench.judge}
+    made = {id(model): instead(model) for model in roles.values() if hasattr(model, "replies")}  # one model may have two roles
+    return at.bench._replace(**{role: made[id(model)] for role, model in roles.items() if hasattr(model, "replies")})
 
 
 def _drawn(at: Desk) -> list[Unit]:
@@ -118,12 +126,19 @@ def _drawn(at: Desk) -> list[Unit]:
 
 def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, Any]:
     """Everything about synthesize, as plain values and intervals. `endpoint` is the teacher's as the run will ask it, in batches or not."""
-    model, seed, spent = at.bench.teacher, at.run.config.seed, _spent(sample)
-    budget, chunks = _budget(model, endpoint), count(at, sample)
-    totals = forecast.predict(spent, chunks.left, budget, seed)
+    model, seed, others = at.bench.teacher, at.run.config.seed, plan_beside.others(at)
+    spent = _spent(sample, others)
+    budget, chunks = _budget(at, endpoint, others), count(at, sample)
+    units = (chunks.left,) * 3
     if at.run.config.synthesize.target:
-        chunks, totals = until_target(at.run.config.synthesize.target, chunks, spent, budget, seed)
-    totals = _widened(totals, sample.schema_share) if sample.assumed else totals
+        chunks, units = until_target(at.run.config.synthesize.target, chunks, spent, budget, seed)
+
+    def ahead(totals: Totals) -> Totals:
+        return _widened(totals, sample.schema_share) if sample.assumed else totals
+
+    totals = ahead(forecast.between(spent, units, budget, seed))
+    alone = ahead(forecast.between(_spent(sample, ()), units, budget, seed)) if others else totals
+    beside = [plan_beside.told(one, ahead(told)) for one, told in plan_beside.left(sample.trials, others, units, seed)]
     own = spent if keeps(at, sample) else []
     known = chunks.done - len(own)  # done by an earlier run: expected to be like the rest
     before = sum(t.rows for t in own) + (sum(t.rows for t in spent) / len(spent) * known if spent else 0.0)
@@ -134,17 +149,17 @@ def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, A
         "called": called(at.bench.recipe), "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
         "left": {
             "calls": totals.calls, "tokens_in": totals.tokens_in, "tokens_out": totals.tokens_out, "usd": totals.usd,
-            "seconds": plan_batch.seconds(in_batches) if in_batches else _seconds(totals, sample, endpoint, model),
+            "seconds": plan_batch.seconds(in_batches) if in_batches else _seconds(alone, sample, endpoint, model),
         },
-        "batches": in_batches,
-        "examples": forecast.scaled(totals.rows, 1, before), "budget": _limits(model, totals, before, at.run),
-        "assumed": _assumptions(sample, endpoint, in_batches),
+        "beside": beside, "batches": in_batches,
+        "examples": forecast.scaled(totals.rows, 1, before), "budget": _limits(at, totals, before),
+        "assumed": _assumptions(sample, endpoint, in_batches) + plan_beside.assumptions(others, bool(endpoint)),
     }  # fmt: skip
 
 
 def keeps(at: Desk, sample: Sample) -> bool:
     """Whether what was tried is stored, and needs not be asked again."""
-    return not sample.assumed and hasattr(at.bench.teacher, "journal")
+    return not sample.assumed and any(hasattr(model, "journal") for model in (at.bench.teacher, at.bench.student, at.bench.judge))
 
 
 def count(at: Desk, sample: Sample) -> Chunks:
@@ -155,47 +170,54 @@ def count(at: Desk, sample: Sample) -> Chunks:
     return Chunks(len(at.units), len(chosen), done, len(chosen) - done)
 
 
-def until_target(target: int, chunks: Chunks, spent: Sequence[Spent], budget: Budget, seed: int) -> tuple[Chunks, Totals]:
-    """How many chunks a target of rows takes, and what they come to. The interval also holds that the number of chunks is not certain."""
+def until_target(target: int, chunks: Chunks, spent: Sequence[Spent], budget: Budget, seed: int) -> tuple[Chunks, tuple[int, int, int]]:
+    """How many chunks a target of rows takes: expected, fewest and most."""
     if not spent:
-        return chunks, forecast.predict(spent, chunks.left, budget, seed)
+        return chunks, (chunks.left,) * 3
     mean = sum(t.rows for t in spent) / len(spent)
     wanted = max(0.0, target - mean * chunks.done)
     rows = forecast.predict(spent, max(1, min(chunks.left, math.ceil(wanted / mean) if mean else chunks.left)), budget, seed).rows
     # As many chunks more or fewer as the rows of that many chunks are uncertain.
-    needed = [_needed(wanted, mean * (bound or 0.0) / rows.value if rows.value else 0.0, chunks.left) for bound in (rows.value, rows.high, rows.low)]
-    middle, few, many = (forecast.predict(spent, n, budget, seed) for n in needed)
-    ends = [Interval(m.value, f.low, n.high) for m, f, n in zip(middle, few, many, strict=True)]
-    return chunks._replace(left=needed[0]), Totals(*ends)
+    middle, few, many = (
+        _needed(wanted, mean * (bound or 0.0) / rows.value if rows.value else 0.0, chunks.left) for bound in (rows.value, rows.high, rows.low)
+    )
+    return chunks._replace(left=middle), (middle, few, many)
 
 
 def _needed(wanted: float, a_chunk: float, left: int) -> int:
     return left if a_chunk <= 0 else min(left, math.ceil(wanted / a_chunk))
 
 
-def _spent(sample: Sample) -> list[Spent]:
-    """The tried chunks as numbers. Seconds of chunks that ran side by side are scaled so that they sum to the time that passed."""
+def _spent(sample: Sample, others: Sequence[plan_beside.Other]) -> list[Spent]:
+    """The tried chunks as numbers, with what others than the teacher were asked.
+
+    Seconds of chunks that ran side by side are scaled so that they sum to the time that passed.
+    """
     own = sum(t.seconds for t in sample.trials)
     scale = sample.measured.seconds / own if own else 0.0
-    return [Spent(t.calls, t.tokens_in, t.tokens_out, len(t.examples), t.seconds * scale) for t in sample.trials]
+    teacher = [Spent(t.calls, t.tokens_in, t.tokens_out, len(t.examples), t.seconds * scale) for t in sample.trials]
+    return [plan_beside.added(spent, t.beside, others) for spent, t in zip(teacher, sample.trials, strict=True)]
 
 
-def _budget(model: Model, endpoint: Endpoint | None) -> Budget:
-    """What is left of the run's budget, and the prices; both 0 for a model that costs nothing."""
-    if endpoint is None:
-        return Budget()
-    limits = getattr(getattr(model, "inner", None), "budget", None)
-    share = endpoint.batch_price if endpoint.batch else 1.0
-    prices = (endpoint.price_in * share, endpoint.price_out * share) if endpoint.price_in or endpoint.price_out else (None, None)
+def _shared(at: Desk) -> Any:
+    """The budget of the run's folder, which all its endpoints share; None where it has no endpoint."""
+    inner = [getattr(model, "inner", None) for model in (at.bench.teacher, at.bench.student, at.bench.judge)]
+    return next((found for model in inner if (found := getattr(model, "budget", None)) is not None), None)
+
+
+def _budget(at: Desk, endpoint: Endpoint | None, others: Sequence[plan_beside.Other]) -> Budget:
+    """What is left of the run's budget, and the teacher's prices; both 0 for a model that costs nothing."""
+    limits, prices = _shared(at), plan_beside.prices(endpoint)
+    known = plan_beside.priced(others)
     if limits is None:
-        return Budget(None, None, *prices)
+        return Budget(None, None, *prices, priced=known)
     usd = limits.usd - limits.spent_usd if limits.usd else None
-    return Budget(usd, limits.tokens - limits.spent_tokens if limits.tokens else None, *prices)
+    return Budget(usd, limits.tokens - limits.spent_tokens if limits.tokens else None, *prices, priced=known)
 
 
-def _limits(model: Model, totals: Totals, before: float, run: Run) -> dict[str, Any] | None:
+def _limits(at: Desk, totals: Totals, before: float) -> dict[str, Any] | None:
     """The budget: what is spent of it, whether the rest is enough (`yes`, `no`, `perhaps`, `not known`), and how many rows it buys in all."""
-    limits = getattr(getattr(model, "inner", None), "budget", None)
+    limits = _shared(at)
     if limits is None or not limits.any:
         return None
     left = [(limits.usd - limits.spent_usd, totals.usd)] if limits.usd else []
@@ -243,7 +265,7 @@ def _widened(totals: Totals, schema_share: float) -> Totals:
 def _pilot(sample: Sample) -> dict[str, Any]:
     return {
         "chunks": len(sample.trials), "examples": sum(len(t.examples) for t in sample.trials),
-        "left_out": sum(len(t.dropped) for t in sample.trials), **sample.measured._asdict(),
+        "left_out": sum(len(t.dropped) for t in sample.trials), **sample.measured.whole(),
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..forecast import Interval
 from ..panel import span
-from . import plan_batch
+from . import plan_batch, plan_beside, plan_tune
 
 _ENOUGH = {
     "yes": "enough", "no": "NOT enough", "perhaps": "perhaps not enough: the interval holds it", "not known": "not known whether it is enough",
@@ -32,18 +32,20 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
     chunks, left = made["chunks"], made["left"]
     where = f", {made['endpoint']}" if made["endpoint"] else ""
     drawn = "" if chunks["drawn"] == chunks["all"] else f", {chunks['drawn']:,} drawn"
+    paid = bool(made["endpoint"]) or any(one["endpoint"] for one in made["beside"])
     lines = [
         f"synthesize   recipe {made['recipe']}, teacher {made['teacher']}{where}",
         f"{made['called']:12s} {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left to ask about",
-        _pilot(made["pilot"], bool(made["endpoint"]), made["called"]),
+        _pilot(made["pilot"], paid, made["called"]),
         *([_BARREN] if made["pilot"] and not made["pilot"]["examples"] else []),
         "",
         f"{'left to do':12s} {'expected':>14s}   95 % interval",
         _row("calls", left["calls"], _number),
         _row("tokens in", left["tokens_in"], _number),
         _row("tokens out", left["tokens_out"], _number),
-        _row("money", left["usd"], _money, "not known") if made["endpoint"] else f"{'money':12s} {'0':>14s}   no endpoint is paid",
+        _row("money", left["usd"], _money, "not known") if paid else f"{'money':12s} {'0':>14s}   no endpoint is paid",
         _row("time", left["seconds"], span, "not measured"),
+        *plan_beside.lines(made["beside"], _row, (_number, _money)),
         *(plan_batch.lines(made["batches"]) if made["batches"] else []),
         _row("examples", made["examples"], _number) + "   in all, before the filters of curate",
         "",
@@ -75,9 +77,11 @@ def _budget(budget: dict[str, Any]) -> list[str]:
 
 def _train(train: dict[str, Any]) -> list[str]:
     if train["state"] == "done":
-        return ["train        done"]
+        return ["train        done", *_search(train.get("search"))]
     if train["examples"].value is None and train["examples"].high is None:
         return ["train        not known: no example yet"]
+    if "charged" in train:
+        return plan_tune.texts(train, _row, _number, _money)
     source = "counted" if train["counted"] else "expected"
     counted = f"in {train['base']}'s tokenizer, mean of {train['measured_in']} examples"
     tokens = f"not known: {train['tokens_why']}" if train["tokens_why"] else counted
@@ -88,7 +92,15 @@ def _train(train: dict[str, Any]) -> list[str]:
         _row("  time", train["seconds"], span, "not measured")
         + ("   by the last training of this run" if train["seconds"].value else "   train once, and the next plan tells"),
         *(f"  {line}" for line in train["memory"]),
+        *_search(train["search"]),
     ]
+
+
+def _search(search: dict[str, Any] | None) -> list[str]:
+    if search is None:
+        return []
+    told = f"   {search['trials']} trials, {search['done']} done; each as long as a training, those that are given up shorter"
+    return [_row("search", search["seconds"], span, "not measured") + told]
 
 
 def _row(name: str, interval: Interval, form: Callable[[float], str], unknown: str = "not known") -> str:

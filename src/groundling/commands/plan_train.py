@@ -12,6 +12,8 @@ from ..config import Train
 from ..forecast import Interval
 from ..records import Example, Pair
 from ..runs import Run
+from ..settings.trials import Book
+from . import plan_tune
 
 SAMPLE = 300  # examples that are rendered and counted
 
@@ -29,6 +31,8 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
     else:
         rows = [e for e in kept if e.split == "train"]
         count = _trained_on(expected, len(rows), round(len(kept) / share)) if expected and kept else Interval(None)
+    if run.hosted:
+        return plan_tune.training(run, state["train"], count, rows, state["curate"] == "done")
     each, why = _tokens(run, rows)
     options, memory = memory_of(run)
     step = options.batch * options.accumulate
@@ -36,8 +40,18 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
         "state": state["train"], "examples": count, "measured_in": min(len(rows), SAMPLE), "counted": state["curate"] == "done",
         "tokens": forecast.scaled(count, each) if each else Interval(None), "tokens_why": why,
         "steps": Interval(*(None if n is None else float(options.steps or math.ceil(options.epochs * math.ceil(n / step))) for n in count)),
-        "epochs": options.epochs, "base": options.base, "memory": memory, "seconds": _seconds(run, count, each),
+        "epochs": options.epochs, "base": options.base, "memory": memory, "seconds": (one := _seconds(run, count, each)),
+        "search": _search(run, one),
     }  # fmt: skip
+
+
+def _search(run: Run, one: Interval) -> dict[str, Any] | None:
+    """The trials of a search that are left, each as long as a training; None where the config names no search."""
+    if "search" not in run.config.model_fields_set:
+        return None
+    done = sum(t.ended for t in Book(run.space.search).read())
+    left = max(0, run.config.search.trials - done)
+    return {"trials": run.config.search.trials, "done": done, "seconds": forecast.scaled(one, left)}
 
 
 def memory_of(run: Run) -> tuple[Train, list[str]]:

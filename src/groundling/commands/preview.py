@@ -108,7 +108,8 @@ def _row(at: Desk, example: Example | Pair, checks: dict[str, str | None]) -> di
     if isinstance(example, Pair):
         return _pair(example) | said
     return said | {
-        "grounded": _grounded(at), "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
+        "grounded": _grounded(at),
+        "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
         "passages": [{"title": p.title, "text": p.text, "oracle": n == example.oracle} for n, p in enumerate(example.passages)],
         "quotes": [q.text for q in example.quotes], "reasoning": example.reasoning,
     }  # fmt: skip

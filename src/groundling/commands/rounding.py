@@ -12,7 +12,7 @@ from ..llm.weights import RUN
 from ..registry import nearest
 from ..runs import Run, open_run
 from ..sections import GROUNDED
-from ..verify import settings
+from ..verify import every_round
 from ..workspace import FOLDERS
 from .comparing import in_report, said, side_of, text
 from .reporting import write_report
@@ -32,17 +32,20 @@ class Wanted(NamedTuple):
 def run_rounds(first: Run, wanted: Wanted) -> None:
     """Run every round that is not done, in order. All configs are checked before the first begins.
 
-    Raises ConfigError for a round that is not there.
+    Raises ConfigError for a round that is not there, and under torchrun.
     """
+    from ..train.launch import led
+
+    with led("run"):
+        _every(first, wanted)
+
+
+def _every(first: Run, wanted: Wanted) -> None:
     names = first.project.rounds if first.config.rounds else ()  # a run's folder knows its rounds' names, not their configs
     if wanted.only and wanted.only not in names:
         told = nearest(wanted.only, list(names)) if names else " The config has no rounds: see docs/rounds.md, and name the project, not a run."
         raise ConfigError(f'There is no round "{wanted.only}".{told}')
-    for run in rounds.runs(first):
-        try:
-            settings(run.config)
-        except ConfigError as error:
-            raise ConfigError(f"Round {run.project.name}: {error}") from None
+    every_round(first, wanted.last in pipeline.NAMES[pipeline.NAMES.index("train") :])
     for number, name in enumerate(names):
         if not wanted.only or wanted.only == name:
             every = rounds.runs(first)  # opened only now: what the rounds before it came to shapes its config
@@ -80,6 +83,8 @@ def _one(first: Run, run: Run, wanted: Wanted) -> None:
         pipeline.run_stages(run, wanted.first, wanted.last, wanted.redo)
     except StaleError as error:
         raise StaleError(f"Round {run.project.name}: {error} For this round alone: --round {run.project.name}.") from None
+    if run.mute and wanted.last == pipeline.NAMES[-1]:
+        run.say(f"\nReport: {write_report(run)}")
     if run.space.record("evaluate") is None or wanted.last != pipeline.NAMES[-1]:
         return
     decision = decision_of(run) if rounds.rule(first.project, run.project.name) == "if_better" else None

@@ -25,9 +25,23 @@ def effective(run: Run) -> str:
     return yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip()
 
 
+def run_stage(run: Run, name: str, redo: bool) -> None:
+    """One stage. Under torchrun the first process runs it, and the others take part in its training."""
+    from ..train.launch import led
+
+    with led(name) as leads:
+        if leads:
+            pipeline.run_stages(run, name, name, [name] if redo else [])
+
+
 def run_all(run: Run, first: str, last: str, redo: list[str]) -> None:
     """Run the stages, write the report, and show the model at work."""
-    pipeline.run_stages(run, first, last, redo)
+    from ..train.launch import led
+
+    with led("run"):
+        pipeline.run_stages(run, first, last, redo)
+    if run.mute and pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate"):
+        run.say(f"\nReport: {write_report(run)}")
     if pipeline.NAMES.index(last) >= pipeline.NAMES.index("evaluate") and not run.mute:
         after_evaluate(run, None)
         where = run.space.root

@@ -41,11 +41,21 @@ class Desk(NamedTuple):
     units: Sequence[Unit]
 
 
+class Bill(NamedTuple):
+    """Calls that really went out, and what they cost."""
+
+    calls: int = 0
+    from_journal: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+
+
 class Measured(NamedTuple):
-    """What trying some units really did: calls that went out, what they cost, how long it took.
+    """What trying some units really did: calls that went out to the teacher, what they cost, how long it took.
 
     `latency` is the mean time of a call in seconds, None where none went out; `refused` counts answers of 429, and `taken` is how many calls
-    at once the engine then went on with.
+    at once the engine then went on with. `beside` are the calls to other models.
     """
 
     calls: int = 0
@@ -57,6 +67,13 @@ class Measured(NamedTuple):
     latency: float | None = None
     refused: int = 0
     taken: int = 0
+    beside: Bill = Bill()
+
+    def whole(self) -> dict[str, Any]:
+        """As plain values, the calls to all models added up."""
+        found = self._asdict() | {name: getattr(self, name) + value for name, value in self.beside._asdict().items()}
+        del found["beside"]
+        return found
 
 
 def prepare(run: Run) -> None:
@@ -132,6 +149,7 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
     With a panel and Ctrl-C as in a run. `most` is about how many there will be. Replies are stored; connections are closed in the end.
     """
     meter: Meter = getattr(at.bench.teacher, "meter", None) or Meter()
+    others = _meters(at.bench, meter)
     trials: list[Trial] = []
 
     def view() -> View:
@@ -145,6 +163,7 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
 
     async def work() -> Measured:
         before, area, start = meter.snapshot(), _Area(meter), time.perf_counter()
+        asked = [one.snapshot() for one in others]
         try:
             while units := choose(trials):
                 trials.extend(await together([one(unit) for unit in units]))
@@ -152,7 +171,8 @@ def attempts(at: Desk, choose: Choose, most: int) -> tuple[list[Trial], Measured
         finally:
             area.stop()
             await leave(at.bench)
-        return _difference(before, meter.snapshot(), seconds, area.total)
+        beside = [_bill(a, one.snapshot()) for a, one in zip(asked, others, strict=True)]
+        return _difference(before, meter.snapshot(), seconds, area.total)._replace(beside=Bill(*map(sum, zip(*beside, strict=True))))
 
     with at.run.watch(view), stoppable(getattr(at.bench.teacher, "stopping", WAITING)) as stop:
         measured = asyncio.run(until_stopped(work(), stop))
@@ -188,6 +208,16 @@ class _Area:
 
     def stop(self) -> None:
         self._task.cancel()
+
+
+def _meters(bench: Bench, teacher: Meter) -> list[Meter]:
+    """The meters of student and judge, where these are other models than the teacher."""
+    found = {id(m): m for role in (bench.student, bench.judge) if (m := getattr(role, "meter", None)) is not None and m is not teacher}
+    return list(found.values())
+
+
+def _bill(before: Snapshot, after: Snapshot) -> Bill:
+    return Bill(*(getattr(after, name) - getattr(before, name) for name in Bill._fields))
 
 
 def _difference(before: Snapshot, after: Snapshot, seconds: float, area: float) -> Measured:

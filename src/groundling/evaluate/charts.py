@@ -85,14 +85,24 @@ def shares(points: Sequence[Point], order: Sequence[str], title: str) -> str:
     return _svg(figure, title)
 
 
-def loss(steps: Sequence[tuple[float, float]], title: str) -> str:
-    """Training loss by step: each value faint, a running mean over it."""
+def line(points: Sequence[tuple[float, float]], title: str) -> str:
+    """A measure by step."""
+    figure, axes = _figure(2.6)
+    axes.plot([s for s, _ in points], [v for _, v in points], color=COLOURS["tuned"], linewidth=1.6)
+    axes.set_xlabel("step", color=INK, fontsize=12)
+    return _svg(figure, title)
+
+
+def loss(steps: Sequence[tuple[float, float]], title: str, held: Sequence[tuple[float, float]] = ()) -> str:
+    """Training loss by step: each value faint, a running mean over it; the loss on held-out examples as squares."""
     figure, axes = _figure(2.6)
     x, y = [s for s, _ in steps], [v for _, v in steps]
     wide = max(1, len(y) // 20)
     smooth = [sum(y[max(0, n - wide) : n + 1]) / len(y[max(0, n - wide) : n + 1]) for n in range(len(y))]
     axes.plot(x, y, color=COLOURS["base"], linewidth=0.8, alpha=0.5)
     axes.plot(x, smooth, color=COLOURS["tuned"], linewidth=1.8)
+    if held:
+        axes.plot([s for s, _ in held], [v for _, v in held], color=INK, linewidth=1.0, marker="s", markersize=4)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("step", color=INK, fontsize=12)
     return _svg(figure, title)

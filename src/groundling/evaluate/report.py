@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..records import Score
 from ..workspace import write_atomic
-from . import charts, view
+from . import charts, curves, view
 from .beside import Table
 from .scoring import HEADLINE, Comparison, Row
 
@@ -17,8 +17,10 @@ class ReportData(NamedTuple):
     """All that the report shows.
 
     `notes` are evaluate's own (record.json of 7-scores); `records` the record.json of each stage, `failed` the lines of its
-    failed.jsonl, by stage; `losses` pairs of step and loss; `origin` says in a sentence how the questions came about; `models`
-    describes base and tuned; `beside` are the rounds up to this one, `replaced` which model was taken after each that could replace its parent.
+    failed.jsonl, by stage; `trainings` how its training and those of the rounds before went; `origin` says in a sentence how the
+    questions came about; `models`
+    describes base and tuned; `search` is the table of trials of a search over settings, empty where there was none; `beside` are the rounds
+    up to this one, `replaced` which model was taken after each that could replace its parent. `headline`: where not the scores tell what came out.
     """
 
     name: str
@@ -29,10 +31,12 @@ class ReportData(NamedTuple):
     origin: str = ""
     records: Mapping[str, Mapping[str, Any]] = {}
     failed: Mapping[str, Sequence[Mapping[str, Any]]] = {}
-    losses: Sequence[tuple[float, float]] = ()
+    trainings: Sequence[curves.Training] = ()
     models: Mapping[str, str] = {}
     beside: Sequence[Table] = ()
     replaced: Sequence[str] = ()
+    headline: str = ""
+    search: Mapping[str, Any] = {}
 
 
 def _plots(data: ReportData, order: list[str]) -> list[dict[str, str]]:
@@ -72,10 +76,11 @@ def render(data: ReportData) -> str:
     order = view.order(data.scores)
     grounded = view.is_grounded(data.notes)
     plots = [{**p, "svg": Markup(p["svg"])} for p in _plots(data, order)] if grounded else []
-    curve = Markup(charts.loss(data.losses, "Training loss by step")) if len(data.losses) > 1 else ""
+    trained = [(one, [{**p, "svg": Markup(p["svg"])} for p in found]) for one in data.trainings if (found := curves.plots(one))]
     return env.get_template("report.html.jinja").render(
-        data=data, headline=view.headline(data.scores, data.tests, data.notes), tables=view.tables(data.scores, data.tests, data.notes),
-        plots=plots, groups=view.seen(data.scores, data.notes), retrieval=view.retrieval(data.scores), curve=curve,
+        data=data, headline=data.headline or view.headline(data.scores, data.tests, data.notes),
+        tables=view.tables(data.scores, data.tests, data.notes),
+        plots=plots, groups=view.seen(data.scores, data.notes), retrieval=view.retrieval(data.scores), trained=trained,
         stages=view.stages(data.records, data.failed), worst=view.worst(data.rows, data.notes), prompt=data.notes.get("prompt"),
         labels=view.labels(data.scores), grounded=grounded, confusion=data.notes.get("confusion"),
     )  # fmt: skip

@@ -185,7 +185,8 @@ def stages(records: Mapping[str, Mapping[str, Any]], failed: Mapping[str, Sequen
         counts = record.get("counts") or {}
         notes = {k: v for k, v in (record.get("notes") or {}).items() if k not in ("prompt", "headline", "losses", "confusion")}
         found.append({
-            "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "counted": bool(counts.get("in")), "dropped": counts.get("dropped") or {},
+            "name": name, "in": counts.get("in", 0), "kept": counts.get("kept", 0), "counted": bool(counts.get("in")),
+            "dropped": counts.get("dropped") or {},
             "failed": counts.get("failed") or {}, "seconds": record.get("seconds"), "notes": _flat(notes),
             "more": max(0, len(failed.get(name, ())) - LISTED),
             "failures": [_failure(line) for line in failed.get(name, ())[:LISTED]],

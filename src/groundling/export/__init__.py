@@ -10,8 +10,6 @@ What a target has: `FEATURES`, its columns, see features.py (`PAIR_FEATURES` whe
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,8 +23,7 @@ from ..workspace import write_atomic, write_json
 from .base import Counts, Order, Told, Training
 from .card import card
 from .files import sink
-
-RECORD = "export.json"
+from .whole import RECORD, replacing
 
 
 def checked(order: Order) -> tuple[ModuleType, Mapping[str, Any]]:
@@ -51,11 +48,7 @@ def write(order: Order, records: Iterable[Example | Pair], tell: Callable[[Count
     Raises InputError where no record is on the wanted side, ConfigError for a folder that holds other things.
     """
     module, features = checked(order)
-    _refuse_foreign(order.out)
-    new = order.out.with_name(f".{order.out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
+    with replacing(order.out) as new:
         counts = _rows(order, module, features, records, new)
         splits = {split: f"{split}.{_suffix(module)}" for split in ("train", "held_out") if counts.rows[split]}
         for name, data in module.further(order, splits).items() if hasattr(module, "further") else ():
@@ -67,11 +60,6 @@ def write(order: Order, records: Iterable[Example | Pair], tell: Callable[[Count
             "files": sorted(p.name for p in new.iterdir()), "version": __version__,
         }  # fmt: skip
         write_json(new / RECORD, record)
-        if order.out.exists():
-            shutil.rmtree(order.out)
-        new.rename(order.out)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return record
 
 
@@ -100,19 +88,6 @@ def _rows(order: Order, module: ModuleType, features: Mapping[str, Any], records
         there = ", ".join(f"{n} of {split}" for split, n in counts.other.items()) or f"{counts.unheld or 'no'} dialogues, which it cannot hold"
         raise InputError(f"There is nothing to export{f' of --split {order.split}' if order.split else ''}: there is {there}.")
     return counts
-
-
-def _refuse_foreign(out: Path) -> None:
-    """An earlier export is replaced; a folder with anything else (a model trained from it, say) is left alone."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file. Give a folder for the data set.")
-    found = {p.name for p in out.iterdir()} if out.is_dir() else set()
-    try:
-        own = {RECORD, *json.loads((out / RECORD).read_bytes())["files"]} if RECORD in found else set()
-    except (ValueError, KeyError, TypeError):
-        own = set()
-    if other := sorted(found - own):
-        raise ConfigError(f"--out {out} holds other files than an earlier export ({', '.join(other[:3])}). They are left alone: give a new folder.")
 
 
 __all__ = ["Counts", "Order", "Told", "Training", "checked", "write"]

@@ -28,16 +28,20 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def card(order: Order, counts: Counts, features: Mapping[str, Any], splits: Mapping[str, str], told: Told) -> str:
     """The whole page."""
     top = yaml.safe_dump(_top(order, counts, features, splits), sort_keys=False, allow_unicode=True)
-    parts = [f"---\n{top}---\n", f"# {order.name}\n", _what(order, told), _rows(counts, splits), _sources(counts, told), _left_out(told)]
+    parts = [f"---\n{top}---\n", f"# {order.name}\n", _what(order, told), _rows(counts, splits), _sources(counts, told), left_out(told.stages)]
     return "\n".join([*parts, _licence(order), _settings(told)])
+
+
+def licence_head(licence: str) -> dict[str, str]:
+    """The licence as the YAML head of a card says it."""
+    given = licence or "unknown"
+    return {"license": given} if given in LICENCES else {"license": "other", "license_name": given}
 
 
 def _top(order: Order, counts: Counts, features: Mapping[str, Any], splits: Mapping[str, str]) -> dict[str, Any]:
     rows = counts.rows.total()
-    given = order.licence or "unknown"
-    licence = {"license": given} if given in LICENCES else {"license": "other", "license_name": given}
     return {
-        **licence,
+        **licence_head(order.licence),
         "pretty_name": order.name,
         "task_categories": ["question-answering", "text-generation"],
         "size_categories": [next((name for limit, name in SIZES if rows < limit), "n>10M")],
@@ -81,23 +85,25 @@ def _sources(counts: Counts, told: Told) -> str:
     documents = sum(counts.documents.values(), Counter[str]())
     lines = [f"## Sources\n\n{len(documents)} documents.\n", "| document | rows |", "|---|---|"]
     found = sorted((told.sources.get(document, document or "(not said)"), n) for document, n in documents.items())
-    lines += [f"| {_cell(source)} | {n} |" for source, n in found[:SHOWN]]
+    lines += [f"| {cell(source)} | {n} |" for source, n in found[:SHOWN]]
     lines += [f"| and {len(found) - SHOWN} more | {sum(n for _, n in found[SHOWN:])} |"] if len(found) > SHOWN else []
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text as a cell of a table."""
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _left_out(told: Told) -> str:
+def left_out(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """What each stage took in, kept and left out, as a table."""
     lines = ["## What was left out\n", "| stage | in | kept | left out or failed, and why |", "|---|---|---|---|"]
-    for stage, record in told.stages.items():
+    for stage, record in stages.items():
         counts = record["counts"]
         if not counts["in"]:
             continue  # the index neither takes nor leaves records
         reasons = [f"{reason} {n}" for found in (counts["dropped"], counts["failed"]) for reason, n in sorted(found.items())]
-        lines.append(f"| {stage} | {counts['in']} | {counts['kept']} | {_cell(', '.join(reasons)) or 'nothing'} |")
+        lines.append(f"| {stage} | {counts['in']} | {counts['kept']} | {cell(', '.join(reasons)) or 'nothing'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -16,10 +16,10 @@ from .otherwords import known_verbs
 
 _BE = frozenset("is are was were".split())
 _MODIFIER = re.compile(
-    r"\b(?:at least|at most|up to|no more than|no less than|about|around|exactly|only|over|above|below|less than|more than|nearly|almost)\s*$",
+    r"\b(?:at least|at most|up to|no more than|no less than|about|around|exactly|only|over|less than|more than|nearly|almost)\s*$",
     re.I,
 )
-_HELD = re.compile(r"\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|since|per|under|over|into)\s+(?:the\s+)?$", re.I)
+_HELD = re.compile(r"\b(within|by|on|at|in|for|after|before|until|from|to|with|of|every|since|per|under|over|above|below|into)\s+(?:the\s+)?$", re.I)
 _LEAD = re.compile(
     r"^((?:if|when|after|before|for|in|on|at|from|since|until|under|during|with|without|by|as|once|because|although|while|beyond)\b[^,;:.]{2,90}), ",
     re.I,
@@ -165,9 +165,14 @@ def _fronted(asked: Asked, clause: _Clause, title: str) -> str | None:
     if clause.post.startswith("of "):
         wh, clause = f"{wh} {clause.post}", clause._replace(post="")
     lead = f" {lower(clause.lead)}" if clause.lead else ""
+    named = ""
+    if any(word.lower() in ("it", "they", "them") for word in words):
+        if not title:
+            return None  # nobody could tell what is meant
+        named = f" ({document_of(title)})"
     if _imperative(words) and asked.name != "whom" and not _nested(tuple(words)):
         said = f"{words[0].lower()} {' '.join(words[1:])}"
-        return " ".join(f"{wh} should I {said} {clause.post}{lead}".split())
+        return " ".join(f"{wh} should I {said} {clause.post}{lead}{named}".split())
     verb = _verb(words)
     if verb is None:
         return None
@@ -178,9 +183,6 @@ def _fronted(asked: Asked, clause: _Clause, title: str) -> str | None:
         return None
     if asked.name == "long" and verb.helper.lower() in _BE and not (held or verb.rest):
         wh = "How long"
-    named = f" ({document_of(title)})" if subject.lower().split()[0] in ("it", "they") and title else ""
-    if subject.lower().split()[0] in ("it", "they") and not title:
-        return None
     if not verb.rest and held is None and verb.helper.lower() not in _BE and asked.name in ("date", "time"):
         return None
     return " ".join(f"{wh} {verb.helper} {lower(subject)} {' '.join(verb.rest)} {clause.post}{lead}{named}".split())

@@ -196,7 +196,8 @@ class Batch(Api):
 
     async def _go_on(self, left: Open, place: Place) -> None:
         """A batch that an earlier run left: wait for it where it was made, else free its requests to be asked."""
-        id = left.id or (await self.calls.made_of(left.file) if left.file else None)
+        file = left.file
+        id = left.id or (await self.calls.sought(lambda: self.calls.made_of(file)) if file else None)
         if id is None:
             self._nothing(left.number, left.worst)
             return self._once_more(left.keys)

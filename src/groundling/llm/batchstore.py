@@ -6,7 +6,6 @@ run knows which requests may be under way, and can ask the provider for the batc
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..errors import MachineError
 from .base import Reply
 from .budget import Cost
+from .store import Writing, connect
 
 NAME = "batches.sqlite"
 _SCHEMA = """
@@ -81,15 +80,7 @@ class BatchStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise MachineError(f"{path} could not be opened ({error}). It says which batches are under way: restore it before going on.") from error
+        self._db = connect(path, _SCHEMA, "It says which batches are under way: restore it before going on.")
 
     def result(self, key: str) -> Reply | None:
         row = self._db.execute("SELECT reply FROM results WHERE key = ?", (key,)).fetchone()
@@ -146,23 +137,5 @@ class BatchStore:
     def close(self) -> None:
         self._db.close()
 
-    def _writing(self) -> _Writing:
-        return _Writing(self._db, self.path)
-
-
-class _Writing:
-    """One transaction; a failure becomes a sentence."""
-
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self.db, self.path = db, path
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self.db.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            self.db.__exit__(kind, error, trace)  # type: ignore[arg-type]
-        except sqlite3.DatabaseError as broken:
-            raise MachineError(f"{self.path} could not be written ({broken}). Free some space and run again.") from broken
-        if isinstance(error, sqlite3.DatabaseError):
-            raise MachineError(f"{self.path} could not be written ({error}). Free some space and run again.") from error
+    def _writing(self) -> Writing:
+        return Writing(self._db, self.path)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .base import Reply
-from .completions import Body, Trouble, reply, trouble
+from .completions import Body, Damaged, Trouble, reply, trouble
 
 MAX_LINES = 50_000
 MAX_BYTES = 200 * 1000 * 1000
@@ -63,10 +63,6 @@ class Line(NamedTuple):
 def full(*words: str) -> bool:
     """Whether an error's code and message say that too much is enqueued: it goes when other batches have ended. Of OpenAI, Azure, gateways."""
     return any(_QUEUE.search(text) for text in words)
-
-
-class Damaged(Exception):
-    """A file of results that did not arrive whole."""
 
 
 def parts(lines: Iterable[Line], most_lines: int = MAX_LINES, most_bytes: int = MAX_BYTES) -> Iterator[list[Line]]:

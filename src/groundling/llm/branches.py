@@ -63,25 +63,31 @@ def _to_its_end(reply: list[int], end: int) -> list[int]:
     return reply[: len(reply) - after]
 
 
+def sees_all(kind: str, window: int | None) -> bool:
+    """Whether a network of that kind, with that sliding window, lets a mask of ours say what is seen: by its configuration alone."""
+    return kind in _WHOLE_SIGHT and not window
+
+
 def can_share(network: Any) -> bool:
     """Whether a prompt can be read once for all its replies: that takes a mask of our own, which other networks and kernels pass over."""
     config = network.config
-    whole = config.model_type in _WHOLE_SIGHT and not getattr(config, "sliding_window", None)
-    return bool(whole and config._attn_implementation == "sdpa")
+    return sees_all(config.model_type, getattr(config, "sliding_window", None)) and config._attn_implementation == "sdpa"
 
 
-def batch_of(items: Sequence[Branches], pad: int, share: bool) -> dict[str, Any]:
+def batch_of(items: Sequence[Branches], pad: int, share: bool, whole: int = 1) -> dict[str, Any]:
     """The tensors of a batch: what the network reads, and which tokens of it are scored.
 
     All prompts end at the same column, so that the vocabulary is projected from there on only (`keep` columns). Of scored token n, `target`
     is its id, `row` and `source` are where its probability stands in those columns, and `owner` is the number of its reply, counted
-    over the whole batch.
+    over the whole batch. The columns are filled up to a multiple of `whole`.
     """
     import torch
 
     rows = list(items) if share else [Branches(item.prompt, [reply]) for item in items for reply in item.replies]
+    longest = max(sum(map(len, row.replies)) for row in rows)
     lead = max(len(row.prompt) for row in rows)
-    width = lead + max(sum(map(len, row.replies)) for row in rows)
+    lead += -(lead + longest) % whole  # before the prompts, where the vocabulary is not projected
+    width = lead + longest
     ids = torch.full((len(rows), width), pad)
     part = torch.full((len(rows), width), -1)  # -1 padding, 0 prompt, then the replies from 1 on
     places = torch.zeros((len(rows), width), dtype=torch.long)

@@ -42,6 +42,10 @@ class Budget:
     def any(self) -> bool:
         return bool(self.usd or self.tokens)
 
+    def allows(self, worst: Cost) -> bool:
+        """Whether so much more stays within the limits, all that is in flight at its worst."""
+        return self._fits(worst, held=True)
+
     def _fits(self, worst: Cost, held: bool) -> bool:
         usd, tokens = self.spent_usd + worst.usd, self.spent_tokens + worst.tokens
         if held:

@@ -58,6 +58,10 @@ class Trouble(NamedTuple):
     code: str = ""
 
 
+class Damaged(Exception):
+    """An answer, or a file, that did not arrive whole."""
+
+
 class Body(NamedTuple):
     """A call's body, and the most tokens that it can cost: a token of a prompt is at least one byte of it."""
 

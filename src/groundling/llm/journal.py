@@ -20,6 +20,8 @@ import msgspec
 from ..errors import MachineError
 from .base import Reply
 from .budget import Budget, Cost
+from .tunestore import SCHEMA as JOBS
+from .tunestore import SPENT as BY_JOBS
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply BLOB NOT NULL, made REAL);
@@ -73,7 +75,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db, self._writer = self._open(), self._open()
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + JOBS)
             there = {row[1] for row in self._db.execute("PRAGMA table_info(replies)")}
             for name, kind in _COLUMNS.items():
                 if name not in there:
@@ -141,12 +143,12 @@ class Journal:
         return {row[0] for row in self._db.execute("SELECT unit FROM finished WHERE work = ?", (work,))}
 
     def spent(self, model: str | None = None) -> Cost:
-        """What endpoints were paid for this folder, in all or for one model; lost calls included."""
+        """What endpoints were paid for this folder, in all or for one model; lost calls and fine-tuning jobs included."""
         which, values = ("AND model = ?", (model,)) if model is not None else ("", ())
         sums = "SELECT coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), coalesce(sum(usd), 0)"
-        tables = ("FROM replies WHERE paid = 1", "FROM lost WHERE 1")
+        tables = ("FROM replies WHERE paid = 1", "FROM lost WHERE 1", BY_JOBS)
         parts = [self._db.execute(f"{sums} {table} {which}", values).fetchone() for table in tables]
-        return Cost(*(a + b for a, b in zip(*parts)))
+        return Cost(*(sum(column) for column in zip(*parts)))
 
     def recent(self, model: str, seconds: float, slot: float) -> list[tuple[float, int]]:
         """The model's tokens of the last `seconds`, summed over slots, as (age of the slot in seconds, tokens); oldest first."""

@@ -98,11 +98,15 @@ def load_network(weights: Weights) -> torch.nn.Module:
 
 
 def merged(network: torch.nn.Module, adapters: Sequence[Path]) -> torch.nn.Module:
-    """The network with each adapter merged into it, in turn."""
+    """The network with each adapter merged into it, in turn. Raises ModelError for one that does not fit."""
     for adapter in adapters:
         from peft import PeftModel
 
-        network = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+        try:
+            network = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+        except (ValueError, RuntimeError) as error:
+            first = next(line for line in str(error).splitlines() if line.strip())
+            raise ModelError(f"The adapter {adapter} does not fit its base: {first.strip()} It was made for a model of another shape.") from error
     return network
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..config import Config
+from ..config import Config, Endpoint
 from ..errors import ConfigError, ModelError
 from ..registry import nearest
-from .base import Model, Reply
+from .base import Model, Reply, Request
 from .journal import Journal
 from .journaled import Journaled
-from .weights import RUN, resolve_weights
+from .weights import RUN, described_run, resolve_weights
 
 if TYPE_CHECKING:
     from .api import Api
 
+T = TypeVar("T")
 _DAY, _SLOT = 86_400.0, 144.0  # seconds
 
 
@@ -32,16 +33,60 @@ def open_model(name: str, config: Config | None = None, relative_to: Path | None
         return Template()
     endpoints = config.models if config else {}
     if name in endpoints:
-        from .api import Api
-        from .batch import Batch
-
-        return (Batch if endpoints[name].batch else Api)(name, endpoints[name])
+        return _endpoint(name, endpoints[name])
     if name != "nano" and "/" not in name and not name.startswith((".", "~", RUN)):
         known = sorted({"template", "nano", *endpoints})
         raise ConfigError(f'There is no model "{name}": neither under models in the config, nor built in.{nearest(name, known)}')
+    if name.startswith(RUN) and (held := described_run(name, beside)).get("method") == "api":
+        from .hosted import endpoint_of
+
+        return _endpoint(*endpoint_of(held, config))
     from .local import Local
 
     return Local(*resolve_weights(name, relative_to, beside), name=name)
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> Api:
+    from .api import Api
+    from .batch import Batch
+
+    return (Batch if endpoint.batch else Api)(name, endpoint)
+
+
+class Occasional:
+    """An endpoint that is asked now and then, from whichever event loop, with journal, budget and limits around it (implements `base.Model`).
+
+    They are opened with the first call under way and closed with the last. Asked so, nobody waits for a batch.
+    """
+
+    documents_role = False
+
+    def __init__(self, name: str, endpoint: Endpoint, journal: Path, config: Config, say: Callable[[str], None] = lambda text: None) -> None:
+        from .api import Api
+
+        self.name, self._endpoint, self._journal, self._config, self._say = name, endpoint.model_copy(update={"batch": False}), journal, config, say
+        self.fingerprint = Api(name, self._endpoint).fingerprint
+        self._open: Journaled | None = None
+        self._asking = 0
+
+    def bare(self) -> Api:
+        """The endpoint alone, for who brings a journal and an event loop of its own."""
+        from .api import Api
+
+        return Api(self.name, self._endpoint)
+
+    async def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        if self._open is None:
+            self._open = remembered(self.bare(), Journal(self._journal), self._config, self._say)
+        self._asking += 1
+        try:
+            return await self._open.replies(requests)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                last, self._open = self._open, None
+                await last.drain()
+                last.journal.close()
 
 
 def remembered(model: Model, journal: Journal, config: Config, say: Callable[[str], None]) -> Journaled:
@@ -52,6 +97,8 @@ def remembered(model: Model, journal: Journal, config: Config, say: Callable[[st
     from .api import Api
     from .batch import Batch
 
+    if isinstance(model, Occasional):
+        model = model.bare()
     if isinstance(model, Batch):
         model.folder = journal.path.parent
     if isinstance(model, Api):
@@ -66,6 +113,15 @@ def remembered(model: Model, journal: Journal, config: Config, say: Callable[[st
         model.budget = journal.budget
         model.gate.limits.used_before(journal.recent(model.name, _DAY, _SLOT))
     return Journaled(model, journal)
+
+
+async def drained(work: Coroutine[Any, Any, T], models: Sequence[Any]) -> T:
+    """What the work comes to; then the calls in flight, which are paid for, are waited for, and connections are closed."""
+    try:
+        return await work
+    finally:
+        for model in models:
+            await model.drain()
 
 
 def _fetched(model: Api, journal: Journal) -> None:

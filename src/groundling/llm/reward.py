@@ -103,12 +103,20 @@ class Reward:
         """The same, of prompts and replies as token ids."""
         found: dict[int, float] = {}
         with self._lock:
-            longest, limit = max(map(len, rows), default=0), getattr(self.network.config, "max_position_embeddings", None) or 1 << 30
+            longest, limit = max(map(len, rows), default=0), self._limit()
             if longest > limit:
                 raise ModelError(f"A prompt and its reply of {longest} tokens do not fit into the {limit} tokens of {self.name}. Shorten them.")
             for group in like_lengths([len(row) for row in rows]):
                 found |= dict(zip(group, self._batch([rows[n] for n in group]), strict=True))
         return [found[n] for n in range(len(rows))]
+
+    def fits(self, messages: list[Message], reply: str) -> bool:
+        """Whether a prompt and its reply fit into the model's context."""
+        item = branches(self.tokenizer, messages, [reply])
+        return len(item.prompt) + len(item.replies[0]) <= self._limit()
+
+    def _limit(self) -> int:
+        return getattr(self.network.config, "max_position_embeddings", None) or 1 << 30
 
     def _batch(self, rows: list[list[int]]) -> list[float]:
         import torch

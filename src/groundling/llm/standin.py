@@ -31,11 +31,11 @@ class StandIn:
     tells by how much they would grow with it. Without, it is part of the prompt.
     """
 
-    name = "stand-in"
     fingerprint = "stand-in/1"
     documents_role = False
 
-    def __init__(self, native: bool = True) -> None:
+    def __init__(self, native: bool = True, name: str = "stand-in") -> None:
+        self.name = name
         self._native, self._bare, self._whole = native, 0.0, 0.0
 
     @property
@@ -65,6 +65,8 @@ def _said(request: Request) -> str:
         quote = _sentence(passage)
         said = {"quotes": [quote], "reasoning": _words(re.sub(r"[\[\]]", "", passage), REASON_WORDS), "answer": _words(quote, ANSWER_WORDS)}
         return msgspec.json.encode(said).decode()
+    if request.task == "hypothesis":  # a reply of each draw's own, as a judge is asked about each that differs
+        return _words(request.messages[-1]["content"], 2 * ANSWER_WORDS, ANSWER_WORDS * request.draw)
     if request.task in _SEVERAL:
         return msgspec.json.encode(_SEVERAL[request.task](given)).decode()
     from .fake.content import Call, Message, name_of, say

@@ -66,6 +66,11 @@ def trained(root: Path) -> Trained:
     folder, described = space.folder("train"), space.described()
     if described is None:
         raise ModelError(f"{root} holds no trained model yet. Run `groundling run` on its project first.")
+    if described.get("method") == "api":
+        raise ModelError(
+            f"The model of {root} was trained by a provider and is held there ({described['endpoint']['model']}): there are no weights here. It can "
+            "be asked (evaluate, serve, chat, predict; run:NAME as teacher, student or judge) and trained further with train.method api."
+        )
     parent = resolve_weights(described["base"], space.started(), root.parent)
     if described["base_fingerprint"] != parent.fingerprint:
         raise ModelError(
@@ -88,12 +93,24 @@ def run_folder(name: str, beside: Path | None) -> Path:
     return folder
 
 
+def described_run(name: str, beside: Path | None) -> dict[str, Any]:
+    """What groundling.json says of the model of `run:NAME`, which must be finished. Raises ModelError."""
+    space = Workspace(run_folder(name, beside))
+    described = space.described()
+    if space.record("train") is None or described is None:
+        raise ModelError(f'"{name}" has no finished model: its training is not done. Run that round first.')
+    return described
+
+
 def trained_run(name: str, beside: Path | None) -> Trained:
     """The trained model of `run:NAME`, which must be finished. Raises ModelError."""
-    folder = run_folder(name, beside)
-    if Workspace(folder).record("train") is None:
-        raise ModelError(f'"{name}" has no finished model: its training is not done. Run that round first.')
-    return trained(folder)
+    described_run(name, beside)
+    return trained(run_folder(name, beside))
+
+
+def scores_only(name: str) -> ModelError:
+    """Why nothing can be trained from a reward model, and nobody can ask it."""
+    return ModelError(f'"{name}" is a reward model: it scores and cannot write. It can only be a judge (synthesize.judge).')
 
 
 def resolve_weights(base: str, relative_to: Path | None = None, beside: Path | None = None) -> Weights:
@@ -104,7 +121,7 @@ def resolve_weights(base: str, relative_to: Path | None = None, beside: Path | N
     if base.startswith(RUN):
         found = trained_run(base, beside)
         if found.described.get("objective") == "reward":
-            raise ModelError(f'"{base}" is a reward model: it scores and cannot write. It can only be a judge (synthesize.judge).')
+            raise scores_only(base)
         return found.weights
     return Weights(resolve(base, relative_to))
 

@@ -123,7 +123,7 @@ def _small(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
 def _padded(rows: list[tuple[list[int], list[float], list[Aim]]]) -> Batch:
     import torch
 
-    length = max(len(ids) for ids, _, _ in rows)
+    length = _filled(max(len(ids) for ids, _, _ in rows))
     ids, weight = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length)
     for n, (row, w, _) in enumerate(rows):
         ids[n, : len(row)] = torch.tensor(row)
@@ -131,16 +131,25 @@ def _padded(rows: list[tuple[list[int], list[float], list[Aim]]]) -> Batch:
     return Batch(ids, weight, torch.tensor([(n, *aim) for n, (_, _, found) in enumerate(rows) for aim in found], dtype=torch.long).reshape(-1, 5))
 
 
+_STEP = 64  # every new shape of a product is compiled once, in tens of milliseconds: so there are few shapes
+
+
+def _filled(count: int) -> int:
+    return -(-count // _STEP) * _STEP
+
+
 def loss_of(network: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, float]:
     """Weighted mean cross-entropy (nats a token), and the plain mean over answer tokens. Padding stands right, so no mask is needed."""
-    from torch.nn.functional import cross_entropy, linear
+    from torch.nn.functional import cross_entropy, linear, pad
 
     hidden = network.model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
     weight = batch.weight[:, 1:]
-    at = weight > 0
-    logits = linear(hidden[at], network.model.embed_tokens.weight).float()
-    losses = cross_entropy(logits, batch.ids[:, 1:][at], reduction="none")
-    w = weight[at]
+    at = (weight > 0).flatten().nonzero().flatten()
+    at = pad(at, (0, _filled(len(at)) - len(at)))
+    w = weight.flatten()[at]
+    w[int((weight > 0).sum()) :] = 0.0
+    logits = linear(hidden.flatten(0, 1)[at], network.model.embed_tokens.weight).float()
+    losses = cross_entropy(logits, batch.ids[:, 1:].flatten()[at], reduction="none")
     answers = losses.detach()[w >= 1.0]
     return (losses * w).sum() / w.sum(), float(answers.mean()) if len(answers) else float("nan")
 

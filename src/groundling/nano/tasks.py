@@ -119,8 +119,8 @@ def draw(r: random.Random, longest: int = 5, stage: int = 4) -> list[Message]:
 
 # The whole mixture: the share of each kind of conversation.
 _SHARES = {
-    "written": 0.21, "short": 0.22, "parallel": 0.12, "world": 0.1, "words": 0.08, "text": 0.08, "other": 0.06, "drill": 0.03, "two-turn": 0.05,
-    "backward": 0.03, "labels": 0.01, "bare": 0.01,
+    "written": 0.26, "short": 0.18, "parallel": 0.11, "world": 0.12, "words": 0.06, "text": 0.08, "other": 0.05, "drill": 0.03, "two-turn": 0.05,
+    "backward": 0.03, "labels": 0.02, "bare": 0.01,
 }  # fmt: skip
 
 
@@ -131,7 +131,8 @@ def plain(r: random.Random, longest: int = 5) -> list[Message]:
 
 def _mixture(r: random.Random, longest: int, questions: int, shares: dict[str, float] = _SHARES) -> list[Message]:
     kind = r.choices(list(shares), list(shares.values()))[0]
-    count = r.randrange(1, longest + 1) if r.random() < 0.4 else r.randrange(max(1, longest - 2), longest + 1)
+    # A context of one passage costs a third of the tokens of four, and the choice of the sentence is learnt as well on it.
+    count = min(longest, r.choices((1, 2, 3, 4, 5), (5, 2, 2, 2, 1))[0])
     if kind == "drill":
         return _drill(r, min(count, 4), questions, r.choice((0, -1)))
     if kind == "words":

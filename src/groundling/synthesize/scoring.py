@@ -13,6 +13,7 @@ from ..records import Example
 
 Scorer = Literal["reference", "judge", "reward"]
 LOW, HIGH = 1, 5  # of a judge
+TOO_LONG = "prompt and reply are longer than the reward model's context"
 ANSWER, CITED, QUOTED = 0.6, 0.2, 0.2  # what a right answer alone is worth, and what its citations and its quotes add
 NOT_RIGHT = 0.5  # most that an answer is worth which only shares words with the right one: one wrong number is enough to be wrong
 GOOD: dict[Scorer, float | None] = {"reference": 0.9, "judge": 4.0, "reward": None}  # from here on a reply is right; None: it cannot be told
@@ -84,7 +85,10 @@ async def _judged(judge: Any, example: Example, replies: Sequence[str]) -> list[
 
 async def _rewarded(judge: Any, example: Example, form: Format, replies: Sequence[str]) -> list[float | Unscored]:
     messages = conversation(form, example, getattr(judge, "documents_role", False))
-    return [float(s) for s in await judge.scores([(messages, reply) for reply in replies])]
+    fits = getattr(judge, "fits", lambda messages, reply: True)
+    room = [fits(messages, reply) for reply in replies]
+    given = iter(await judge.scores([(messages, reply) for reply, good in zip(replies, room, strict=True) if good]))
+    return [float(next(given)) if good else Unscored(TOO_LONG, reply) for reply, good in zip(replies, room, strict=True)]
 
 
 async def scores(scorer: Scorer, judge: Any, example: Example, form: Format, replies: Sequence[str]) -> list[float | Unscored]:

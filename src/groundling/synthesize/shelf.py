@@ -1,7 +1,8 @@
 """Passages that look right and are not: drawn for a question, and held against what they may not be.
 
-A distractor never overlaps the passage with the answer, is no near-duplicate of it or of another one, does not hold the answer, and comes from
-the same side of the split. What comparing needs of a text is worked out once and kept for the last few thousand texts, so memory stays flat.
+A distractor never overlaps the passage with the answer, is no near-duplicate of it or of another one, does not hold the answer, does not say
+the same of something else that the question does not tell apart, and comes from the same side of the split. What comparing needs of a text is
+worked out once and kept for the last few thousand texts, so memory stays flat.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
+from ..llm.facts import sentences
 from ..records import Chunk, Hit, Split
 
 KEPT = 1 << 14  # texts of which sketches are remembered
@@ -68,6 +70,7 @@ class Beside:
     def __init__(self, shelf: Shelf, oracle: Chunk, told: Told, near: float) -> None:
         self._shelf, self._oracle, self._near = shelf, oracle, near
         self._answers = answering(told)
+        self._twin = twin(told, f"{oracle.title} {oracle.text}")
         self.chunks: list[Chunk] = []
 
     def take(self, candidates: Iterable[Chunk], until: int) -> None:
@@ -81,7 +84,7 @@ class Beside:
     def _fits(self, c: Chunk) -> bool:
         oracle = self._oracle
         overlaps = c.document == oracle.document and c.start < oracle.end and oracle.start < c.end
-        if overlaps or c.id == oracle.id or not self._shelf.same_side(c, oracle) or self._answers(c.text):
+        if overlaps or c.id == oracle.id or not self._shelf.same_side(c, oracle) or self._answers(c.text) or self._twin(c):
             return False
         return not any(alike(c.text, other.text, self._near) for other in (oracle, *self.chunks))
 
@@ -119,6 +122,39 @@ def answering(told: Told) -> Callable[[str], bool]:
         return not short or not words or sum(w in said for w in words) >= 0.4 * len(words)
 
     return check
+
+
+_SAID = 0.8  # the share of a quote's words that a sentence has which says the same of something else
+
+
+def twin(told: Told, oracle: str) -> Callable[[Chunk], bool]:
+    """What tells of a chunk whether it says the same as a quote with another answer, so that the question asks about both.
+
+    "How often is the gasket changed?" is answered by each of two kettles' pages; with a word that only the right page has ("… of the K2"), by one.
+    """
+    answer = tokens(told.answer)
+    quotes = [words for quote in told.quotes if len(words := tokens(quote) - answer) >= 4]
+    telling = tokens(told.question) & tokens(oracle)
+
+    def check(chunk: Chunk) -> bool:
+        there = tokens(chunk.text)
+        close = [words for words in quotes if len(words & there) >= _SAID * len(words)]
+        if not close or not any(len(words & said) >= _SAID * len(words) for words in close for said in _sentences(chunk.text)):
+            return False
+        return telling <= there | tokens(chunk.title)
+
+    return check
+
+
+@lru_cache(maxsize=KEPT)
+def tokens(text: str) -> frozenset[str]:
+    """The words of a text in small letters; where words have no spaces, its characters."""
+    return frozenset(_TOKEN.findall(_plain(text)))
+
+
+@lru_cache(maxsize=KEPT)
+def _sentences(text: str) -> tuple[frozenset[str], ...]:
+    return tuple(tokens(sentence) for sentence in sentences(text))
 
 
 def _whole(words: str, text: str) -> bool:

@@ -9,13 +9,20 @@ from typing import Any
 from .. import grounding, registry
 from ..config import Train
 from ..errors import InputError, MachineError, ModelError
-from ..llm.local import Local, need_torch
+from ..llm.local import Local, device, need_torch
 from ..llm.weights import Weights
 from ..panel import Watch, unwatched
 from ..records import Example
+from ..sections import SIZED
 from ..seeds import digest, rng
 from ..workspace import Output, write_json
-from .dial import Work, refuse_too_large
+from . import launch
+from .checks import base_of, check
+from .dial import Work, refuse_too_large, within
+from .options import needs_of
+from .scoring import Job
+from .several import count
+from .sizing import shape
 from .tokens import TOO_LONG, Row, Rows, rows_of
 
 
@@ -27,6 +34,9 @@ def train(records: Iterable[Any], options: Train, base: Weights, seed: int, out:
     """
     need_torch()
     _need_trainer()
+    check(options, base_of(base, fetch=True))
+    preset = options.preset_told()
+    options, limit = within(options, base)
     objective = registry.load("objective", options.objective)
     make = getattr(objective, "rows_of", rows_of)
     sides: dict[str, list[Any]] = {"train": [], "held_out": []}
@@ -34,16 +44,13 @@ def train(records: Iterable[Any], options: Train, base: Weights, seed: int, out:
         sides[record.split].append(record)
     rows = Rows(make(sides["train"], base, options, out))
     if sides["train"] and not rows and out.dropped[TOO_LONG]:
-        raise InputError(
-            f"All {out.dropped[TOO_LONG]} examples are longer than train.max_length = {options.max_length} tokens. Raise it, or make shorter "
-            "examples: smaller chunks (chunk.size) or fewer passages."
-        )
+        raise InputError(_all_too_long(out.dropped[TOO_LONG], options, bool(limit)))
     check_rows(rows)
     rows.held_out = measured(sides["held_out"], lambda some, aside: make(some, base, options, aside), options, seed)
     for row in rows:
         out.keep(row)
-    estimated = refuse_too_large(options, base, largest(rows, options))
-    log = objective.run(rows, base, options, seed, out.folder, watch)
+    estimated = refuse_too_large(options, base, largest(rows, options, base))
+    log = launch.run(objective, Job(rows, base, options, seed, out.folder, watch))
     describe(out.folder, options, base)
     first = next(r for r in sides["train"] if r.id == rows[0].id)
     getattr(objective, "reload", reload)(out.folder, base, first, options)
@@ -51,13 +58,32 @@ def train(records: Iterable[Any], options: Train, base: Weights, seed: int, out:
         out.note(**objective.notes(out.folder, base, make(sides["held_out"], base, options, Aside()), options))
     tokens, trained = sum(len(row.ids) for row in rows), sum(row.trained for row in rows)
     out.note(log=log, tokens=tokens, trained_tokens=trained, rows=len(rows), held_out_rows=len(rows.held_out), base=options.base)
-    out.note(memory_estimate=estimated, **({"preset": preset} if (preset := options.preset_told()) else {}))
+    if (processes := count(options)) > 1:
+        out.note(processes=processes)
+    if options.size or limit:  # what was chosen is in no setting
+        out.note(settled={name: getattr(options, name) for name in SIZED})
+    out.note(memory_estimate=estimated, device=device(), **({"preset": preset} if preset else {}), **({"advice": [limit]} if limit else {}))
 
 
-def largest(rows: Sequence[Any], options: Train) -> Work:
-    """The largest batch that there may be."""
-    longest = max(len(row.ids) for row in rows)
-    return Work(longest, min(options.batch, len(rows)), max(row.trained for row in rows) / longest)
+def _all_too_long(count: int, options: Train, limited: bool) -> str:
+    most = f"the {options.max_length} tokens that {options.base} reads. Make" if limited else (
+        f"train.max_length = {options.max_length} tokens. Raise it, or make"
+    )  # fmt: skip
+    return f"All {count} examples are longer than {most} shorter examples: smaller chunks (chunk.size) or fewer passages."
+
+
+def largest(rows: Sequence[Any], options: Train, base: Weights) -> Work:
+    """The largest batch that there may be: prompts and replies may come from different rows of it, and are padded to the longest of each."""
+    batch, needs = min(options.batch, len(rows)), needs_of(options)
+    if not hasattr(rows[0], "branches"):
+        longest = max(len(row.ids) for row in rows)
+        return Work(longest, batch, max(row.trained for row in rows) / longest)
+    found = shape(base)
+    together = needs.together and (found is None or found.together)
+    each = [list(map(len, row.branches().replies)) for row in rows]
+    replies = max(map(sum, each)) if together else max(map(max, each))
+    longest = max(len(row.prompt) for row in rows) + replies
+    return Work(longest, batch * (1 if together else max(map(len, each))), (replies + 1) / longest, max(row.longest for row in rows))
 
 
 class Aside:
@@ -68,9 +94,13 @@ class Aside:
 
 
 def measured(records: Sequence[Any], make: Callable[[Sequence[Any], Any], Sequence[Any]], options: Train, seed: int) -> list[Any]:
-    """The rows that the held-out loss is measured on: drawn by the seed, whatever their order, and like lengths together."""
-    drawn = sorted(records, key=lambda record: rng(seed, "held-out loss", record.id).random())[: options.eval_rows]
-    return sorted(make(drawn, Aside()), key=lambda row: (len(row.ids), row.id))
+    """The rows that the held-out loss is measured on, like lengths together."""
+    return sorted(make(drawn(records, options, seed), Aside()), key=lambda row: (len(row.ids), row.id))
+
+
+def drawn(records: Sequence[Any], options: Train, seed: int) -> list[Any]:
+    """The records that the held-out loss is measured on: drawn by the seed, whatever their order."""
+    return sorted(records, key=lambda record: rng(seed, "held-out loss", record.id).random())[: options.eval_rows]
 
 
 def _need_trainer() -> None:

@@ -9,26 +9,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..config import Train
-from ..errors import InputError, MachineError
+from ..errors import MachineError, TooLarge
 from ..llm.weights import Weights
-from .sizing import TRAINED_SHARE, Estimate, Shape, estimate, shape
+from .options import needs_of
+from .ranks import parts
+from .several import count
+from .sizing import TRAINED_SHARE, Estimate, Shape, divided, estimate, shape
 
 
 class Machine(NamedTuple):
-    """What a size stands for: where it computes, bytes that may be used, and what is tried, the best first."""
+    """What a size stands for: where it computes, bytes that a process may use, what is tried, the best first, and its processes."""
 
     device: str
     room: float
     methods: tuple[str, ...]
     lengths: tuple[int, ...]
+    processes: int = 1
 
 
 class Work(NamedTuple):
-    """The largest batch: the tokens of its longest row, its rows, and the share of positions that is trained."""
+    """The largest batch: the tokens of its longest row, its rows, and the share of positions that is trained.
+
+    `conversation` is the longest that the network sees at once; 0: a row. Where several replies are one row, that is longer.
+    """
 
     longest: int
     rows: int
     share: float
+    conversation: int = 0
 
 
 # A tenth of the memory is left to others; a laptop's 16 GB are shared with all that runs there.
@@ -37,6 +45,7 @@ MACHINES = {
     "8gb": Machine("cuda", 0.9 * 8e9, ("lora", "qlora"), (2048, 1024, 512)),
     "24gb": Machine("cuda", 0.9 * 24e9, ("lora", "qlora"), (4096, 2048, 1024)),
     "80gb": Machine("cuda", 0.9 * 80e9, ("full", "lora", "qlora"), (8192, 4096, 2048)),
+    "multi": Machine("cuda", 0.9 * 80e9, ("full", "lora"), (8192, 4096, 2048), processes=8),
 }
 _BATCHES = (8, 4, 2, 1)
 
@@ -55,14 +64,14 @@ def settle(options: Train, base: Weights) -> tuple[Train, list[str]]:
     settled = next(_that_fit(options, found, machine, options.sized()), None)
     if settled is None:
         least = next(_that_fit(options, found, machine, {*_ALL}), None)
-        raise MachineError(
-            f"{options.base} does not fit into train.size = {options.size} with these settings: {_told(options, found, machine.device).told()} of "
+        raise TooLarge(
+            f"{options.base} does not fit into train.size = {options.size} with these settings: {_told(options, found, machine).told()} of "
             f"{machine.room / 1e9:.3g} GB. {_would(least)}"
         )
     chose = ", ".join(f"{name} {getattr(settled, name)}" for name in _ALL if name in options.sized())
     kept = ", ".join(f"{name} {getattr(settled, name)}" for name in _ALL if name not in options.sized())
     told = f"  size {options.size} chose: {chose or 'nothing'}" + (f"; by hand or preset: {kept}" if kept else "")
-    return settled, [told, f"  memory at most {_told(settled, found, machine.device).told()} of {machine.room / 1e9:.3g} GB"]
+    return settled, [told, f"  memory at most {_told(settled, found, machine).told()} of {machine.room / 1e9:.3g} GB"]
 
 
 _ALL = ("method", "batch", "accumulate", "checkpointing", "max_length")
@@ -72,7 +81,7 @@ def _that_fit(options: Train, found: Shape, machine: Machine, free: set[str]) ->
     """The settings that fit, the best first: the longest examples, then the method, then speed. Only what is in `free` is changed."""
     for changes in _tries(options, found, machine, free):
         tried = options.model_copy(update=changes)
-        if _told(tried, found, machine.device).total <= machine.room:
+        if _told(tried, found, machine).total <= machine.room:
             yield tried
 
 
@@ -94,8 +103,15 @@ def _tries(options: Train, found: Shape, machine: Machine, free: set[str]) -> It
                     yield {"method": method, "max_length": length, "checkpointing": checkpointing, "batch": batch, "accumulate": rest}
 
 
-def _told(options: Train, found: Shape, device: str) -> Estimate:
-    return estimate(found, options, device, options.batch * options.max_length)
+def _told(options: Train, found: Shape, machine: Machine) -> Estimate:
+    return _need(options, found, machine, Work(options.max_length, options.batch * needs_of(options).replies, TRAINED_SHARE))
+
+
+def _need(options: Train, found: Shape, machine: Machine, work: Work) -> Estimate:
+    """What one process needs."""
+    rows = min(work.rows, parts(options, machine.processes)[0]) if machine.processes > 1 else work.rows
+    whole = estimate(found, options, machine.device, rows * work.longest, work.share)
+    return divided(whole, found, options, machine.processes)
 
 
 def _would(least: Train | None) -> str:
@@ -104,15 +120,26 @@ def _would(least: Train | None) -> str:
     return "This would fit: " + " ".join(f"--set train.{name}={str(getattr(least, name)).lower()}" for name in _ALL) + "."
 
 
-def here() -> Machine:
-    """This machine: its GPU's memory, or what the system (or its container) has."""
+def within(options: Train, base: Weights) -> tuple[Train, str]:
+    """The settings with no longer examples than the base reads, where nobody set their length by hand; and a sentence if that was lowered."""
+    found = shape(base)
+    if found is None or options.max_length <= found.positions or "max_length" not in options.chosen():
+        return options, ""
+    said = f"{options.base} reads {found.positions} tokens at most: longer examples are left out, though train.max_length is {options.max_length}"
+    return options.model_copy(update={"max_length": found.positions}), said
+
+
+def here(options: Train) -> Machine:
+    """This machine, for these settings: its GPU's memory, or what the system (or its container) has, which processes share."""
     from ..llm.local import device
 
+    processes = count(options)
+    methods = ("lora", "qlora") if processes == 1 else ("lora",)
     if device() == "cuda":
         import torch
 
-        return Machine("cuda", float(torch.cuda.get_device_properties(0).total_memory), ("lora", "qlora"), (4096, 2048, 1024, 512))
-    return Machine("cpu", memory_limit(), ("lora", "qlora"), (2048, 1024, 512))
+        return Machine("cuda", float(torch.cuda.get_device_properties(0).total_memory), methods, (4096, 2048, 1024, 512), processes)
+    return Machine("cpu", memory_limit() / processes, methods, (2048, 1024, 512), processes)
 
 
 def memory_limit(limits: tuple[str, ...] = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")) -> float:
@@ -126,14 +153,15 @@ def memory_limit(limits: tuple[str, ...] = ("/sys/fs/cgroup/memory.max", "/sys/f
 
 def fits(options: Train, base: Weights, work: Work) -> tuple[bool, str]:
     """Whether a step fits this machine, and a sentence with the estimate. True where nothing is known of the base's shape."""
-    found, machine = shape(base), here()
+    found, machine = shape(base), here(options)
     if found is None:
         return True, f"no memory estimate: the configuration of {options.base} is not on this machine yet, or is of a kind that is not known"
-    need = estimate(found, options, machine.device, work.rows * work.longest, work.share)
+    need = _need(options, found, machine, work)
     said = f"{need.told()} of {machine.room / 1e9:.3g} GB"
     if need.total <= machine.room:
         return True, said
-    least = next(_that_fit(options.model_copy(update={"max_length": work.longest}), found, machine, {*_ALL} - {"max_length"}), None)
+    as_long = options.model_copy(update={"max_length": work.conversation or work.longest})
+    least = next(_that_fit(as_long, found, machine, {*_ALL} - {"max_length"}), None)
     least = least or next(_that_fit(options, found, machine, {*_ALL}), None)
     return False, f"{said}. {_would(least)}"
 
@@ -144,21 +172,17 @@ def at_most(options: Train, base: Weights) -> tuple[Train, list[str]]:
         settled, told = settle(options, base)
     except MachineError as error:
         return options, [str(error)]
-    if told or find_spec("torch") is None:
+    settled, limit = within(settled, base)
+    told += [limit] if limit else []
+    if options.size or find_spec("torch") is None:
         return settled, [line.strip() for line in told]
-    good, said = fits(settled, base, Work(settled.max_length, settled.batch, TRAINED_SHARE))
-    return settled, [f"memory {'at most ' if good else 'may not suffice: '}{said}" if said.startswith("about") else said]
+    good, said = fits(settled, base, Work(settled.max_length, settled.batch * needs_of(settled).replies, TRAINED_SHARE))
+    return settled, [*told, f"memory {'at most ' if good else 'may not suffice: '}{said}" if said.startswith("about") else said]
 
 
 def refuse_too_large(options: Train, base: Weights, work: Work) -> str:
-    """The sentence with the estimate. Raises MachineError where the training cannot fit, InputError where a row is longer than the base reads."""
-    found = shape(base)
-    if found and work.longest > found.positions:
-        raise InputError(
-            f"An example has {work.longest} tokens, but {options.base} reads {found.positions} at most. Lower train.max_length to that, and longer "
-            "ones are dropped and counted."
-        )
+    """The sentence with the estimate. Raises MachineError where the training cannot fit."""
     good, said = fits(options, base, work)
     if not good:
-        raise MachineError(f"This training does not fit into the memory of this machine: {said}")
+        raise TooLarge(f"This training does not fit into the memory of this machine: {said}")
     return said

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import Train
 from ..errors import MachineError, ModelError
+from . import ranks
 from .checkpoints import all_of, last_checkpoint, seal, size_of, step_of
 from .proof import prove
 
@@ -38,7 +39,7 @@ def guard(trainer: Any, options: Train, folder: Path) -> Any:
 
     class Guard(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-            watching.room()
+            ranks.first(watching.room)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             if watching.unproved:
@@ -47,17 +48,17 @@ def guard(trainer: Any, options: Train, folder: Path) -> Any:
                 control.should_log = True  # the loss is looked at before anything is kept
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **rest: Any) -> None:
-            if not watching.fine(state, logs or {}):
+            if not ranks.first(lambda: watching.fine(state, logs or {})):
                 control.should_save = False
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **rest: Any) -> None:
-            if watching.better(state, (metrics or {}).get("eval_loss")):
+            if ranks.first(lambda: watching.better(state, (metrics or {}).get("eval_loss"))):
                 control.should_save = True
 
         def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             watching.saved(folder / f"checkpoint-{state.global_step}")
             if state.global_step < state.max_steps:
-                watching.room()
+                ranks.first(watching.room)
 
     return Guard()
 
@@ -98,7 +99,8 @@ class Watching:
         return self.options.keep == "best" and not self.broken and loss < (math.inf if state.best_metric is None else state.best_metric)
 
     def saved(self, checkpoint: Path) -> None:
-        seal(checkpoint)
+        ranks.wait()  # until each process has written its part
+        ranks.first(lambda: seal(checkpoint))
         if self.unproved:
             prove(self.trainer, checkpoint)
             self.unproved = False

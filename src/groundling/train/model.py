@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..config import Train
 from ..errors import MachineError, ModelError
 from ..llm.local import bf16_is_fast, device, merged
 from ..llm.weights import Weights
-from ..registry import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -45,18 +43,18 @@ def load(base: Weights, options: Train, kind: Any = None, **more: Any) -> torch.
     from transformers import AutoModelForCausalLM
 
     if options.method == "qlora":
-        more |= _four_bits(base, options)
+        more |= _four_bits(options)
     try:
         network = (kind or AutoModelForCausalLM).from_pretrained(base.base, dtype=stored(options), **more)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(_why_not(base.base, error)) from error
-    _check_targets(network, options)
+        raise ModelError(why_not(base.base, error)) from error
     if options.method == "qlora" and device() == "cpu":
         _keep_layout(network)
     return merged(network, base.adapters)
 
 
-def _why_not(base: str, error: Exception) -> str:
+def why_not(base: str, error: Exception) -> str:
+    """Why a base could not be loaded, as a sentence."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     if "gated repo" in str(error) or "restricted" in first:
         return f"The base model {base} is gated: accept its terms on the hub and log in with `hf auth login`, or name another train.base."
@@ -65,15 +63,8 @@ def _why_not(base: str, error: Exception) -> str:
     return f"The base model {base} could not be loaded: {first}"
 
 
-def _four_bits(base: Weights, options: Train) -> dict[str, Any]:
+def _four_bits(options: Train) -> dict[str, Any]:
     """What `from_pretrained` needs for NF4 with double quantisation."""
-    if find_spec("bitsandbytes") is None:
-        raise MachineError('train.method = qlora needs bitsandbytes: pip install "groundling[train]". Or use train.method=lora.')
-    if base.adapters:
-        raise ModelError(
-            f"train.method = qlora starts from a whole model, but {options.base} is a base with an adapter, which cannot be merged in four bits. "
-            "Use train.method=lora."
-        )
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -82,16 +73,6 @@ def _four_bits(base: Weights, options: Train) -> dict[str, Any]:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute, bnb_4bit_quant_storage="uint8"
     )
     return {"quantization_config": quantised, "device_map": {"": 0} if device() == "cuda" else device()}
-
-
-def _check_targets(network: torch.nn.Module, options: Train) -> None:
-    """PEFT would pass over a name that fits nothing where another does."""
-    if options.method == "full" or options.targets == "all-linear":
-        return
-    known = sorted({name.rpartition(".")[2] for name, module in network.named_modules() if getattr(module, "weight", None) is not None})
-    for name in options.targets:
-        if name not in known:
-            raise ModelError(f'train.targets: {options.base} has no layer "{name}" for an adapter.{nearest(name, known)}')
 
 
 def _keep_layout(network: torch.nn.Module) -> None:
@@ -105,16 +86,12 @@ def _keep_layout(network: torch.nn.Module) -> None:
 def adapter(options: Train, task: str = "CAUSAL_LM", **more: Any) -> Any:
     """The LoRA that `options` describe, for TRL's `peft_config`; None where the whole model is trained.
 
-    `all-linear` is every linear layer but the vocabulary's. Raises ModelError for the vocabulary's by name: TRL would not train it.
+    `all-linear` is every linear layer but the vocabulary's.
     """
     if options.method == "full":
         return None
     from peft import LoraConfig
 
-    if "lm_head" in options.targets:
-        raise ModelError(
-            "train.targets names lm_head: the loss reads its weights directly, so an adapter there would never be trained. Leave it out."
-        )
     return LoraConfig(
         r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout,
         target_modules=options.targets if isinstance(options.targets, str) else list(options.targets), task_type=task, **more,

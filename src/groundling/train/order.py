@@ -13,12 +13,19 @@ def keep_order(trainer: Any) -> None:
 
     After a resume in the midst of an epoch that generator stands elsewhere: some examples would be seen twice and others not at all.
     """
+    args = trainer.args
+    if str(getattr(args.train_sampling_strategy, "value", args.train_sampling_strategy)) != "group_by_length":
+        return
+    order = ordered(trainer, args.train_batch_size * args.gradient_accumulation_steps)
+    trainer._get_train_sampler = lambda *_: order
+
+
+def ordered(trainer: Any, step: int) -> Any:
+    """The sampler itself; `step` is how many examples all processes together see in a step."""
     import torch
     from transformers.trainer_pt_utils import get_length_grouped_indices
 
     args, data = trainer.args, trainer.train_dataset
-    if str(getattr(args.train_sampling_strategy, "value", args.train_sampling_strategy)) != "group_by_length":
-        return
     told = "length" in getattr(data, "column_names", ())
     lengths = list(data["length"]) if told else [len(data[n]["input_ids"]) for n in range(len(data))]
 
@@ -30,6 +37,6 @@ def keep_order(trainer: Any) -> None:
             epoch = int((trainer.state.epoch or 0) + 1e-6)
             generator = torch.Generator()
             generator.manual_seed(rng(args.seed, "order", epoch).getrandbits(63))
-            return iter(get_length_grouped_indices(lengths, args.train_batch_size * args.gradient_accumulation_steps, generator=generator))
+            return iter(get_length_grouped_indices(lengths, step, generator=generator))
 
-    trainer._get_train_sampler = lambda *_: Order()
+    return Order()

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..config import Train
-from ..errors import ConfigError
 from ..grounding import FORMATS, conversation
 from ..llm.branches import Branches, branches
 from ..llm.local import accepts_documents, load_tokenizer
@@ -45,10 +44,7 @@ class PairRow(Record):
 
 def pair_row(pair: Pair, fmt_name: str, tokenizer: Any, documents_role: bool) -> PairRow:
     """One pair through the chat template. Raises ModelError where the template does not keep the prompt as it was."""
-    fmt = FORMATS[fmt_name]
-    if fmt.turns != 1:
-        raise ConfigError(f"train.format {fmt_name} answers in {fmt.turns} turns, and a pair holds one reply each. Use another format.")
-    given = branches(tokenizer, conversation(fmt, pair, documents_role), [pair.chosen, pair.rejected])
+    given = branches(tokenizer, conversation(FORMATS[fmt_name], pair, documents_role), [pair.chosen, pair.rejected])
     return PairRow(id=pair.id, prompt=given.prompt, chosen=given.replies[0], rejected=given.replies[1], margin=pair.margin)
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from . import ranks
+from .sharded import gathered, trained_state
 
 
 def prove(trainer: Any, checkpoint: Path) -> None:
     """Raise ModelError where the saved weights are not those in memory, or where the model generates nothing. Draws no random number."""
+    network = trainer.accelerator.unwrap_model(trainer.model)
+    live = _live(network)
+    ranks.first(lambda: _compare(checkpoint, live))
+    # The layers of a split network are gathered in the precision of the arithmetic: what goes into them must be cast to it.
+    with trainer.accelerator.autocast() if ranks.size() > 1 else nullcontext():
+        _speaks(network, trainer.processing_class, checkpoint)
+
+
+def _compare(checkpoint: Path, live: dict[str, Any]) -> None:
     import torch
 
-    network = trainer.accelerator.unwrap_model(trainer.model)
     saved = _saved(checkpoint)
-    live = _live(network)
     wrong = [name for name, tensor in saved.items() if name not in live or not torch.equal(tensor, live[name].detach().cpu())]
     there = {live[name].data_ptr() for name in saved if name in live}
     wrong += [name for name, tensor in live.items() if name not in saved and tensor.data_ptr() not in there]  # tied weights are saved once
@@ -22,7 +32,6 @@ def prove(trainer: Any, checkpoint: Path) -> None:
         raise ModelError(
             f"The checkpoint {checkpoint} does not hold the model that was trained: {wrong[0] if wrong else 'it has no weights'} differs."
         )
-    _speaks(network, trainer.processing_class, checkpoint)
 
 
 def _saved(checkpoint: Path) -> dict[str, Any]:
@@ -35,11 +44,13 @@ def _saved(checkpoint: Path) -> dict[str, Any]:
 
 
 def _live(network: Any) -> dict[str, Any]:
+    """The weights in memory by the names under which they are saved; of a network that is split, in the first process alone."""
     from peft import PeftModel, get_peft_model_state_dict
 
-    if isinstance(network, PeftModel):
-        return get_peft_model_state_dict(network)
-    return network.state_dict()
+    if ranks.size() == 1:
+        return get_peft_model_state_dict(network) if isinstance(network, PeftModel) else network.state_dict()
+    whole = gathered(trained_state(network))
+    return get_peft_model_state_dict(network, state_dict=whole) if whole and isinstance(network, PeftModel) else whole
 
 
 def _speaks(network: Any, tokenizer: Any, checkpoint: Path) -> None:
@@ -50,7 +61,8 @@ def _speaks(network: Any, tokenizer: Any, checkpoint: Path) -> None:
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
+        # What is gathered in inference mode could not be trained with afterwards.
+        with torch.inference_mode() if ranks.size() == 1 else torch.no_grad():
             if getattr(network, "can_generate", bool)():
                 good = network.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, do_sample=False).shape[1] > 1
             else:

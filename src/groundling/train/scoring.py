@@ -16,7 +16,7 @@ from ..llm.branches import Branches, batch_of, can_share, log_probs
 from ..llm.weights import Weights
 from ..panel import Watch
 from .model import adapter, load
-from .trainer import arguments, fit, held_out, prepare
+from .trainer import WHOLE, arguments, fit, held_out, prepare
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +126,7 @@ def trainer_class(loss: Loss) -> type:
 def collator(pad: int, share: bool, extra: Extra) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
     def collate(features: Sequence[dict[str, Any]]) -> dict[str, Any]:
         rows = [feature["row"] for feature in features]
-        return batch_of([row.branches() for row in rows], pad, share) | extra(rows)
+        return batch_of([row.branches() for row in rows], pad, share, WHOLE) | extra(rows)
 
     return collate
 
@@ -154,14 +154,4 @@ def optimise(job: Job, loss: Loss, extra: Extra = lambda rows: {}) -> list[dict[
         data_collator=collator(tokenizer.pad_token_id, can_share(network), extra),
         processing_class=tokenizer,
     )
-    log = fit(trainer, job.options, job.folder, job.watch)
-    return with_figures(log, trainer.state.log_history)
-
-
-_OWN = {"loss", "grad_norm", "learning_rate", "epoch", "step"}
-
-
-def with_figures(log: Sequence[dict[str, float]], history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """The log with each step's figures beside its loss."""
-    told = {entry["step"]: {name: value for name, value in entry.items() if name not in _OWN} for entry in history if "loss" in entry}
-    return [entry | (told.get(entry["step"], {}) if "loss" in entry else {}) for entry in log]
+    return fit(trainer, job.options, job.folder, job.watch)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..config import Train
+from ..llm.branches import sees_all
 from ..llm.weights import Weights
+from .options import needs_of
 
 NF4 = 0.52  # bytes of a weight in four bits, with its doubly quantised scales
 LIBRARIES = {"cpu": 0.8e9, "cuda": 1.2e9}
@@ -33,6 +35,7 @@ class Shape(NamedTuple):
     tied: bool
     experts: int
     positions: int
+    together: bool  # several replies can be one row
 
     def linears(self) -> dict[str, tuple[int, int, int]]:
         """The linear layers of one block: inputs, outputs, and how many there are."""
@@ -101,11 +104,12 @@ def shape_of(data: dict[str, Any]) -> Shape:
     """Raises KeyError where a configuration names its parts otherwise than Llama and its relatives do."""
     width, heads = data["hidden_size"], data["num_attention_heads"]
     experts = data.get("num_local_experts") or data.get("num_experts") or 1
+    window = data.get("sliding_window") if data.get("use_sliding_window", True) else None
     return Shape(
         width=width, layers=data["num_hidden_layers"], inner=data.get("moe_intermediate_size", data["intermediate_size"]) if experts > 1
         else data["intermediate_size"], heads=heads, groups=data.get("num_key_value_heads") or heads, head=data.get("head_dim") or width // heads,
         vocabulary=data["vocab_size"], tied=data.get("tie_word_embeddings", False), experts=experts,
-        positions=data.get("max_position_embeddings") or 1 << 20,
+        positions=data.get("max_position_embeddings") or 1 << 20, together=sees_all(data.get("model_type", ""), window),
     )  # fmt: skip
 
 
@@ -119,16 +123,34 @@ def trainable(found: Shape, options: Train) -> int:
 
 
 def estimate(found: Shape, options: Train, device: str, tokens: int, share: float = TRAINED_SHARE) -> Estimate:
-    """The peak of one step over batches of `tokens` (padding counts), of which `share` are trained."""
+    """The peak of one step over batches of `tokens` (padding counts; all replies that are read of an example), of which `share` are trained."""
+    needs = needs_of(options)
+    if not needs.vocabulary:
+        found, share = found._replace(tied=True), 0.0  # a head for numbers has the place of the vocabulary's
     number = 4 if options.precision == "fp32" else 2  # bytes of a number in the arithmetic
     changed = trainable(found, options)
     return Estimate(
-        weights=_weights(found, options, device, number) + (0 if options.method == "full" else 4 * changed),
+        weights=_weights(found, options, device, number) + (4 * found.parameters if needs.reference else 0)
+        if options.method == "full" else _weights(found, options, device, number) + 4 * changed,
         gradients=4 * changed,
         optimiser=(2 if options.optimizer == "adamw_8bit" else 8) * changed,
         activations=_activations(found, options, number, tokens),
-        logits=math.ceil(tokens * share) * found.vocabulary * (number + 8),  # as made, in fp32, and the gradient
+        # As made, in fp32, and the gradient; where probabilities of single tokens are taken out of them, two of the latter.
+        logits=math.ceil(tokens * share) * found.vocabulary * (number + (12 if needs.together else 8)),
         libraries=LIBRARIES["cuda" if device == "cuda" else "cpu"],
+    )  # fmt: skip
+
+
+def divided(whole: Estimate, found: Shape, options: Train, processes: int) -> Estimate:
+    """One process's part of a training that several share: all that is split, and what is gathered for a moment, which is two layers (one in use, one
+    on its way) and what lies outside of layers."""
+    if processes == 1:
+        return whole
+    gathered = 2 * found.linear / found.layers * (4 if options.precision == "fp32" else 2) + 4 * (found.parameters - found.linear)
+    return whole._replace(
+        weights=whole.weights / processes + gathered,
+        gradients=whole.gradients / processes + (gathered if options.method == "full" else 0),
+        optimiser=whole.optimiser / processes,
     )
 
 

@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Train
-from ..errors import MachineError, ModelError
+from ..errors import MachineError, ModelError, TooLarge
 from ..llm.local import device, load_tokenizer
 from ..llm.weights import Weights
 from ..panel import Watch
-from .checkpoints import all_of, last_checkpoint, publish, sweep
+from . import ranks
+from .checkpoints import all_of, last_checkpoint, publish, step_of, sweep
 from .guard import guard, kept
+from .log import entries
 from .model import precision
 from .order import keep_order
-from .progress import watched
+from .progress import Judged, judging, watched
+from .sharded import spread
+from .tracking import following
 
 FOLDER = "checkpoints"  # within the stage's folder
+# Lengths are filled up to a multiple of this: a CPU compiles its multiplications for each shape anew and keeps them all (0.6 MB a shape and layer).
+WHOLE = 64
 
 
 def prepare(base: Weights, seed: int) -> Any:
@@ -52,10 +58,11 @@ def arguments(kind: type, options: Train, seed: int, folder: Path, rows: Sequenc
     # Renamed in transformers 5; TRL turns it on where it is not named.
     checkpointing = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
     arithmetic = precision(options)
+    batch, accumulate = ranks.parts(options, ranks.size())
     found: dict[str, Any] = {
         "output_dir": str(folder / FOLDER), "num_train_epochs": options.epochs, "max_steps": options.steps or -1,
-        "per_device_train_batch_size": options.batch, "per_device_eval_batch_size": options.batch,
-        "gradient_accumulation_steps": options.accumulate, "learning_rate": options.rate, "weight_decay": options.weight_decay,
+        "per_device_train_batch_size": batch, "per_device_eval_batch_size": options.batch,
+        "gradient_accumulation_steps": accumulate, "learning_rate": options.rate, "weight_decay": options.weight_decay,
         "warmup_steps": int(options.warmup) if options.warmup >= 1 else options.warmup, "train_sampling_strategy": "group_by_length",
         "bf16": arithmetic == "bf16", "fp16": arithmetic == "fp16", "use_cpu": device() == "cpu", "seed": seed, "data_seed": seed,
         "save_strategy": "steps", "save_steps": options.save_steps, "save_total_limit": 2, "logging_steps": 5, "logging_first_step": True,
@@ -67,6 +74,8 @@ def arguments(kind: type, options: Train, seed: int, folder: Path, rows: Sequenc
             "eval_strategy": "steps", "eval_steps": options.eval_steps, "prediction_loss_only": True,
             "metric_for_best_model": "loss", "greater_is_better": False,
         }  # fmt: skip
+    if ranks.size() > 1:  # a model that is split is never whole on one GPU, where the trainer would put it first
+        kind = type(kind.__name__, (kind,), {"place_model_on_device": property(lambda self: False)})
     return kind(**found | _falling(options) | _optimiser(options) | more)
 
 
@@ -82,29 +91,32 @@ def _falling(options: Train) -> dict[str, Any]:
 
 
 def _optimiser(options: Train) -> dict[str, Any]:
-    from importlib.util import find_spec
-
-    if options.optimizer != "adamw_8bit":
-        return {}
-    if find_spec("bitsandbytes") is None:
-        raise MachineError('train.optimizer = adamw_8bit needs bitsandbytes: pip install "groundling[train]". Or use adamw.')
-    return {"optim": "adamw_8bit"}
+    return {"optim": "adamw_8bit"} if options.optimizer == "adamw_8bit" else {}
 
 
 def fit(trainer: Any, options: Train, folder: Path, watch: Watch) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; leave the best (or last) weights and the tokenizer in `folder`. Returns the log."""
     checkpoints = folder / FOLDER
-    sweep(checkpoints)
+    ranks.first(lambda: sweep(checkpoints))
     last = last_checkpoint(checkpoints)
     trainer.add_callback(guard(trainer, options, checkpoints))
+    if isinstance(watch, Judged):
+        trainer.add_callback(judging(watch))
     keep_order(trainer)
-    with watch(watched(trainer)), told(checkpoints):
+    spread(trainer, options, last)
+    start = step_of(last) if last else 0
+    with watch(watched(trainer, start)), told(checkpoints), following(trainer, options, folder):
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-    publish(chosen(trainer, options, checkpoints), folder)
+    ranks.first(lambda: _leave(trainer, options, folder))
+    return log_of(trainer)
+
+
+def _leave(trainer: Any, options: Train, folder: Path) -> None:
+    """The model and its tokenizer, in the stage's folder."""
+    publish(chosen(trainer, options, folder / FOLDER), folder)
     tokenizer = trainer.processing_class
     tokenizer.padding_side = "left"
     tokenizer.save_pretrained(folder)
-    return log_of(trainer)
 
 
 def chosen(trainer: Any, options: Train, checkpoints: Path) -> Path:
@@ -122,14 +134,8 @@ def chosen(trainer: Any, options: Train, checkpoints: Path) -> Path:
 
 
 def log_of(trainer: Any) -> list[dict[str, float]]:
-    """The losses: `step`, `loss` and `rate`, and `held_out_loss` where it was measured at that step."""
-    measured = {entry["step"]: entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry}
-    found = []
-    for entry in trainer.state.log_history:
-        if "loss" in entry:
-            told = {"step": entry["step"], "loss": round(entry["loss"], 4), "rate": entry["learning_rate"]}
-            found.append(told | ({"held_out_loss": round(measured[entry["step"]], 4)} if entry["step"] in measured else {}))
-    return found
+    """What was logged at each step, also before a resume."""
+    return entries(trainer.state.log_history)
 
 
 @contextmanager
@@ -141,13 +147,13 @@ def told(checkpoints: Path) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise MachineError(
+        raise TooLarge(
             "The GPU has too little memory for this training. Lower train.batch (and raise train.accumulate), set train.checkpointing=true, "
             f"use train.method=qlora, or name your GPU with train.size. {kept(checkpoints)}"
         ) from error
     except (OSError, RuntimeError, SafetensorError) as error:
         if "allocate memory" in str(error):
-            raise MachineError(
+            raise TooLarge(
                 f"This machine has too little memory for this training. Lower train.batch or set train.size. {kept(checkpoints)}"
             ) from error
         if not _disk_is_full(error):

@@ -1,18 +1,18 @@
-"""The batch endpoints: files up, a batch over them, its state, its output and error files. Wire faults of the script apply here too."""
+"""The batch endpoints: a batch over an uploaded file, its state, its output and error files."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from . import wire
-from .chance import Chance, share
+from .chance import share
 from .content import Call, characters, name_of
+from .files import page
 from .script import Script
 from .stats import Stats
 
@@ -48,56 +48,25 @@ class Job(msgspec.Struct):
 
 
 class Batches:
-    """Files and batches of one server, in memory. `reply(call, name)` makes the body of a good answer."""
+    """Batches of one server over its uploaded `files`, in memory. `reply(call, name)` makes the body of a good answer."""
 
-    def __init__(self, script: Script, chance: Chance, stats: Stats, reply: Callable[[Call, str], bytes]) -> None:
-        self.script, self.play, self.chance, self.stats, self.reply = script, script.batch, chance, stats, reply
-        self.files: dict[str, bytes] = {}
+    def __init__(self, script: Script, files: dict[str, bytes], stats: Stats, reply: Callable[[Call, str], bytes]) -> None:
+        self.script, self.play, self.files, self.stats, self.reply = script, script.batch, files, stats, reply
         self.jobs: dict[str, Job] = {}
-        self._seen: dict[str, int] = {}
 
-    async def handle(self, request: web.BaseRequest, path: str) -> wire.Raw:
-        """One call; a wire fault spoils the answer and not the deed: a batch may have been made although nobody was told."""
-        what = f"{request.method} {path}"
-        seen = self._seen[what] = self._seen.get(what, -1) + 1
-        fault = self.chance.wire(what, seen)
-        if fault in ("server_error", "refused"):
-            return wire.error(503 if fault == "server_error" else 429, "the script says so")
-        told = await self._answer(request, path.strip("/").split("/"))
-        if fault and told.data.startswith(b"HTTP/1.1 200"):
-            return await wire.faulty(fault, told.data.partition(b"\r\n\r\n")[2], request, self.script.slow_seconds)
-        return told
-
-    async def _answer(self, request: web.BaseRequest, parts: list[str]) -> wire.Raw:
+    async def answer(self, request: web.BaseRequest, parts: list[str]) -> wire.Raw | None:
+        """The answer to a call about batches; None for any other."""
         match request.method, parts:
-            case "POST", ["files"]:
-                return await self._upload(request)
-            case "GET", ["files", file, "content"] if file in self.files:
-                return wire.answer(self.files[file], kind="application/octet-stream")
             case "POST", ["batches"]:
                 return await self._create(request)
             case "GET", ["batches"]:
-                return self._list(request)
+                return page(request, [self._told(job) for job in reversed(self.jobs.values())])
             case "GET", ["batches", job] if job in self.jobs:
                 return wire.json(self._told(self.jobs[job]))
             case "POST", ["batches", job, "cancel"] if job in self.jobs:
                 self.jobs[job].cancelled = True
                 return wire.json(self._told(self.jobs[job]))
-        return wire.error(404, f"There is nothing at {request.method} {request.path}.", "not_found")
-
-    async def _upload(self, request: web.BaseRequest) -> wire.Raw:
-        form = await request.post()
-        given = form.get("file")
-        if form.get("purpose") != "batch" or not isinstance(given, web.FileField):
-            return wire.error(400, "A file needs the fields purpose=batch and file.", "invalid_request_error")
-        data = given.file.read()
-        if len(data) > self.play.max_bytes:
-            return wire.error(413, f"The file has {len(data)} bytes; {self.play.max_bytes} are allowed.")
-        name = f"file-{blake2b(data, digest_size=6).hexdigest()}-{len(self.files)}"
-        self.files[name] = data
-        return wire.json(
-            {"id": name, "object": "file", "bytes": len(data), "created_at": int(time.time()), "filename": given.filename, "purpose": "batch"}
-        )
+        return None
 
     async def _create(self, request: web.BaseRequest) -> wire.Raw:
         asked = msgspec.json.decode(await request.read())
@@ -125,17 +94,6 @@ class Batches:
             self._advance(job)
         waiting = sum(_tokens(job.lines) for job in self.jobs.values() if job.status not in ENDED and not job.crowded)
         return waiting + _tokens(lines) > self.play.queue_tokens
-
-    def _list(self, request: web.BaseRequest) -> wire.Raw:
-        """The newest first, `limit` of them after the one named `after`."""
-        names = list(reversed(self.jobs))
-        after, limit = request.query.get("after"), int(request.query.get("limit", 20))
-        start = names.index(after) + 1 if after in self.jobs else 0
-        page = names[start : start + limit]
-        more = start + limit < len(names)
-        return wire.json(
-            {"object": "list", "data": [self._told(self.jobs[n]) for n in page], "has_more": more, "last_id": page[-1] if page else None}
-        )
 
     def _told(self, job: Job) -> dict[str, Any]:
         self._advance(job)

@@ -9,7 +9,7 @@ import typer
 
 
 def fake_teacher(
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 chooses a free one")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 chooses a free one")] = 8090,
     script: Annotated[Optional[Path], typer.Option(help="a YAML file with faults and their rates")] = None,  # noqa: UP045
     latency: Annotated[Optional[float], typer.Option(help="seconds to a reply")] = None,  # noqa: UP045
     capacity: Annotated[Optional[int], typer.Option(help="calls at once; more get 429")] = None,  # noqa: UP045

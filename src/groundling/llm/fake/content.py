@@ -83,7 +83,7 @@ def load_answerers() -> list[Callable[[Asked], Any]]:
     return [importlib.import_module(f"{answers.__name__}.{name}").answer for name in found]
 
 
-def _flat(content: Any) -> str:
+def flat(content: Any) -> str:
     """A message's text; parts of other kinds (images) are left out."""
     if isinstance(content, list):
         return "\n".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
@@ -92,12 +92,12 @@ def _flat(content: Any) -> str:
 
 def characters(call: Call) -> int:
     """How long a prompt is."""
-    return sum(len(_flat(m.content)) for m in call.messages)
+    return sum(len(flat(m.content)) for m in call.messages)
 
 
 def say(call: Call, name: str, seed: int, fault: str) -> Said:
     """The reply to a call, spoilt by a content fault where one is named."""
-    texts = [_flat(m.content) for m in call.messages]
+    texts = [flat(m.content) for m in call.messages]
     users = [split(text) for message, text in zip(call.messages, texts) if message.role == "user"] or [("", None)]
     written = users[-1][1]
     asked_text = next((text for text, _ in reversed(users) if not text.startswith(REASK)), users[-1][0]).partition(f"\n\n{REASK}")[0]

@@ -69,6 +69,20 @@ class BatchScript(Strict):
     max_bytes: int = Field(200 * 1024 * 1024, ge=1)
 
 
+class TuningScript(Strict):
+    """How the fine-tuning endpoints behave. A tuned model says what it was taught where it is asked in the very words of its training."""
+
+    seconds: Seconds = Field(0.2, description="from a job's creation to its end")
+    outcome: Literal["succeeded", "failed", "cancelled"] = Field("succeeded", description="how jobs end")
+    reason: str = Field("The script says that this job fails.", description="what a failed job says")
+    bad_line: int = Field(0, ge=0, description="the line of the training file that is refused when it is validated; 0: none")
+    least: int = Field(10, ge=1, description="a file of fewer examples is refused")
+    best_epoch: int = Field(0, ge=0, description="the epoch of the lowest validation loss; 0: the last")
+    lists: bool = Field(True, description="false: neither events nor checkpoints are listed, as at smaller providers")
+    base64: bool = Field(True, description="whether the file of results comes in base64, as from OpenAI")
+    max_bytes: int = Field(512 * 1024 * 1024, ge=1)
+
+
 class Script(Strict):
     """Everything. The default is a teacher without latency, limits or faults."""
 
@@ -87,7 +101,9 @@ class Script(Strict):
     wire: Wire = Wire()
     content: Content = Content()
     outages: list[Outage] = []
+    cut_uploads: int = Field(0, ge=0, description="so many uploads are cut while the file is still coming")
     batch: BatchScript = BatchScript()
+    tuning: TuningScript = TuningScript()
     log: str = Field("", description="a file that gets a line of JSON for each call")
 
     @model_validator(mode="after")

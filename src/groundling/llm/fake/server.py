@@ -1,4 +1,4 @@
-"""The server: chat completions, models, batches, stats. One connection handler over aiohttp's HTTP server; no routing table, no access log."""
+"""The server: chat completions, models, batches, fine-tuning, stats. One handler over aiohttp's HTTP server; no routing table, no access log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from aiohttp import web
 from . import wire
 from .batches import Batches
 from .chance import Chance
-from .content import Call, Said, load_answerers, name_of, say
+from .content import Call, Said, characters, load_answerers, name_of, say, tokens
+from .files import Files
 from .script import Script
 from .stats import Stats
+from .tuning import Tuning
 
 MAX_BODY = 512 * 1024 * 1024
 _decode = msgspec.json.Decoder(Call).decode
@@ -25,7 +27,9 @@ class Teacher:
 
     def __init__(self, script: Script) -> None:
         self.script, self.chance, self.stats = script, Chance(script), Stats(script.log)
-        self.batches = Batches(script, self.chance, self.stats, self.reply)
+        self.files = Files(script, self.chance)
+        self.tuning = Tuning(script, self.files.stored)
+        self.files.desks += [Batches(script, self.files.stored, self.stats, self.reply).answer, self.tuning.answer]
         load_answerers()
         self._fixed = _body(Said(script.text, "stop", 10, 10), "fixed", "fake") if script.reply == "fixed" else b""
 
@@ -42,7 +46,7 @@ class Teacher:
             return refused
         if path == "/models":
             return wire.json({"object": "list", "data": [{"id": "fake", "object": "model", "created": 0, "owned_by": "groundling"}]})
-        return await self.batches.handle(request, path)
+        return await self.files.handle(request, path)
 
     def refusal(self, request: web.BaseRequest) -> wire.Raw | None:
         """What the script refuses always, whatever is asked."""
@@ -71,7 +75,9 @@ class Teacher:
         return await self._play(request, call, name, at)
 
     def complaint(self, call: Call) -> wire.Raw | None:
-        """400 for what this server does not do."""
+        """400 or 404 for what this server does not do."""
+        if not self.tuning.knows(call.model):
+            return wire.error(404, f"The model `{call.model}` does not exist or you do not have access to it.", "model_not_found")
         if call.response_format is not None and not self.script.response_format:
             return wire.error(400, "Unsupported parameter: 'response_format' is not supported with this model.", "invalid_request_error")
         if call.stream:
@@ -114,6 +120,8 @@ class Teacher:
         """The body of a good answer."""
         if self._fixed:
             return self._fixed
+        if (learnt := self.tuning.recalls(call)) is not None:
+            return _body(Said(learnt, "stop", characters(call) // 4, tokens(learnt)), name, call.model)
         fault = self.chance.content(name)
         if fault:
             self.stats.faults[fault] += 1

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config import Train
-from ...errors import ConfigError
 from ...grounding import FORMATS, conversation
 from ...llm.branches import Branches, branches, totals
 from ...llm.local import accepts_documents, load_tokenizer
@@ -20,7 +19,7 @@ from ...llm.weights import Weights
 from ...panel import Watch
 from ...records import Example, Record
 from ...workspace import Output
-from ..options import need_no_dropout
+from ..options import Needs
 from ..scoring import Job, Measured, Step, optimise
 from ..tokens import TOO_LONG
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "labels"
+NEEDS = Needs(together=True, still=True, turns=False, format=FORMAT)
 
 
 class LabelRow(Record):
@@ -75,8 +75,6 @@ def label_row(example: Example, tokenizer: Any, documents_role: bool) -> LabelRo
 
 def rows_of(examples: Iterable[Example], base: Weights, options: Train, out: Output) -> list[LabelRow]:
     """All examples as rows. Those that are unfit, or over `options.max_length` tokens with their longest label, are dropped and counted."""
-    if options.format != FORMAT:
-        raise ConfigError(f"The objective classify chooses between labels: it needs train.format: {FORMAT}, not {options.format}.")
     tokenizer = load_tokenizer(base.outermost)
     role = accepts_documents(tokenizer)
     rows = []
@@ -118,5 +116,4 @@ def loss(now: Step) -> Measured:
 
 def run(rows: Sequence[LabelRow], base: Weights, options: Train, seed: int, folder: Path, watch: Watch) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; the weights and the tokenizer are saved into `folder`. Returns the log of losses."""
-    need_no_dropout("classify", options.dropout)
     return optimise(Job(rows, base, options, seed, folder, watch), loss, answers)

@@ -20,15 +20,16 @@ from ...llm.weights import Weights
 from ...panel import Watch
 from ...records import Pair
 from ..model import load
-from ..options import need_no_dropout, own
+from ..options import Needs, own
 from ..pairs import PairRow, rows_of
 from ..scoring import Job, Loss, Measured, Step, optimise, quiet
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["READS", "Options", "rows_of", "run"]
+__all__ = ["NEEDS", "READS", "Options", "rows_of", "run"]
 READS = Pair
+NEEDS = Needs(replies=2, together=True, reference=True, still=True, turns=False)
 
 
 class Options(plugin.Options):
@@ -90,6 +91,5 @@ def start_of(base: Weights, options: Train) -> Callable[[Step], torch.Tensor]:
 
 def run(rows: Sequence[PairRow], base: Weights, options: Train, seed: int, folder: Path, watch: Watch) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; the weights and the tokenizer are saved into `folder`. Returns the log of losses."""
-    need_no_dropout("dpo", options.dropout)
     loss = loss_of(own(Options, options.options), start_of(base, options))
     return optimise(Job(rows, base, options, seed, folder, watch), loss)

@@ -23,12 +23,13 @@ from ...panel import Watch
 from ...records import Pair
 from ...stats import wilson
 from ..model import adapter, load
-from ..options import own
+from ..options import Needs, own
 from ..pairs import PairRow, pair_row, rows_of
-from ..trainer import arguments, fit, held_out, prepare
+from ..trainer import WHOLE, arguments, fit, held_out, prepare
 
-__all__ = ["ANSWERS", "READS", "Options", "notes", "reload", "rows_of", "run"]
+__all__ = ["ANSWERS", "NEEDS", "READS", "Options", "notes", "reload", "rows_of", "run"]
 READS = Pair
+NEEDS = Needs(replies=2, vocabulary=False, turns=False)
 ANSWERS = False  # it scores replies and writes none
 
 
@@ -70,7 +71,7 @@ def run(rows: Sequence[PairRow], base: Weights, options: Train, seed: int, folde
     tokenizer = prepare(base, seed)
     measured = held_out(rows)
     # TRL must not drop what is long, and its collator leaves aside the field that tells lengths to the sampler.
-    more: dict[str, Any] = {"max_length": None, "remove_unused_columns": False, "disable_dropout": options.dropout == 0}
+    more: dict[str, Any] = {"max_length": None, "pad_to_multiple_of": WHOLE, "remove_unused_columns": False, "disable_dropout": options.dropout == 0}
     if chosen.center:
         more["center_rewards_coefficient"] = chosen.center
     trainer = RewardTrainer(

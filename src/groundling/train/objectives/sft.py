@@ -10,13 +10,12 @@ from ...config import Train
 from ...llm.weights import Weights
 from ...panel import Watch
 from ..model import adapter, load
+from ..sharded import within
 from ..tokens import Row
-from ..trainer import arguments, fit, held_out, prepare
+from ..trainer import WHOLE, arguments, fit, held_out, prepare
 
 # Models whose logits are the output embedding of the last hidden state and nothing more (no soft cap, no scale).
 PLAIN_HEAD = {"llama", "mistral", "qwen2", "qwen3"}
-# Lengths are filled up to a multiple of this: a CPU compiles its multiplications for each shape anew and keeps them all (0.6 MB a shape and layer).
-WHOLE = 64
 
 
 def trainer_class() -> type:
@@ -35,12 +34,20 @@ def trainer_class() -> type:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             labels = inputs["labels"][:, 1:]
             at = labels != -100
-            with self.accelerator.autocast():
-                hidden = network.model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
+            wanted = labels[at]
+
+            def logits_at(ids: Any) -> Any:
+                hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
                 looked_at = hidden[:, :-1][at]
-                logits = network.get_output_embeddings()(pad(looked_at, (0, 0, 0, -len(looked_at) % WHOLE)))[: len(looked_at)]
-            total = cross_entropy(logits.float(), labels[at], reduction="sum")
-            return total / (at.sum() if num_items_in_batch is None else num_items_in_batch)
+                return network.get_output_embeddings()(pad(looked_at, (0, 0, 0, -len(looked_at) % WHOLE)))
+
+            with self.accelerator.autocast():
+                logits = within(model, logits_at, inputs["input_ids"])
+            total = cross_entropy(logits[: len(wanted)].float(), wanted, reduction="sum")
+            if num_items_in_batch is None:
+                return total / at.sum()
+            # Counted over all processes, whose gradients are then averaged: the mean over the step's tokens, not a mean of means.
+            return total / num_items_in_batch * self.accelerator.num_processes
 
     return AnswerTrainer
 

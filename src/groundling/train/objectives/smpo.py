@@ -22,15 +22,16 @@ from ...llm.branches import totals
 from ...llm.weights import Weights
 from ...panel import Watch
 from ...records import Pair
-from ..options import need_no_dropout, own
+from ..options import Needs, own
 from ..pairs import PairRow, rows_of
 from ..scoring import Job, Loss, Measured, Step, optimise
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["READS", "Options", "rows_of", "run"]
+__all__ = ["NEEDS", "READS", "Options", "rows_of", "run"]
 READS = Pair
+NEEDS = Needs(replies=2, together=True, still=True, turns=False)
 
 
 class Options(plugin.Options):
@@ -126,5 +127,4 @@ def loss_of(options: Options) -> Loss:
 
 def run(rows: Sequence[PairRow], base: Weights, options: Train, seed: int, folder: Path, watch: Watch) -> list[dict[str, float]]:
     """Train, or go on from the last whole checkpoint; the weights and the tokenizer are saved into `folder`. Returns the log of losses."""
-    need_no_dropout("smpo", options.dropout)
     return optimise(Job(rows, base, options, seed, folder, watch), loss_of(own(Options, options.options)))
