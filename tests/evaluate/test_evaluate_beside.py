@@ -19,13 +19,15 @@ def row(n: int, right: bool, answered: bool = True, model: str = "tuned", settin
     )  # fmt: skip
 
 
-def side(label: str, rights: list[bool], answered: list[bool] | None = None, ids: int = 0, settings: tuple[str, ...] = ("k=3",)) -> Side:
+def side(
+    label: str, rights: list[bool], answered: list[bool] | None = None, ids: int = 0, settings: tuple[str, ...] = ("k=3",), base: float = 0.125
+) -> Side:
     replied = answered or [True] * len(rights)
     rows = [row(ids + n, r, a, setting=s) for s in settings for n, (r, a) in enumerate(zip(rights, replied, strict=True))]
     rows += [row(n, False, model="base") for n in range(3)]
     low, high = stats.wilson(sum(rights), len(rights))
     scores = [
-        Score(model=m, setting=s, metric=name, value=sum(rights) / len(rights), low=low, high=high, n=len(rights))
+        Score(model=m, setting=s, metric=name, value=base if m == "base" else sum(rights) / len(rights), low=low, high=high, n=len(rights))
         for s in settings for m in ("base", "tuned") for name in ("f1", "correct", "refusal_rate", "citation_precision", "exact_match")
     ]  # fmt: skip
     return Side(label, scores, rows, (settings[0], "correct"))
@@ -40,7 +42,14 @@ def test_each_model_has_its_scores_and_each_further_one_its_test_against_the_fir
     assert (table.setting, table.questions, table.metrics) == ("k=3", 16, ["correct", "refusal_rate", "f1", "citation_precision"])
     assert [line.label for line in table.lines] == ["base", "sft", "smpo", "again"]
     base, sft, smpo, again = table.lines
-    assert not base.tests and not sft.tests and sft.scores["correct"].value == 0.25 and smpo.scores["correct"].value == 0.75
+    assert (
+        base.base
+        and not sft.base
+        and not base.tests
+        and not sft.tests
+        and sft.scores["correct"].value == 0.25
+        and smpo.scores["correct"].value == 0.75
+    )
     test = smpo.tests["correct"]
     assert (test.base, test.tuned, test.difference, test.n, test.method) == (0.25, 0.75, 0.5, 16, "exact McNemar")
     assert test.p == stats.mcnemar(0, 8) and test.low > 0
@@ -48,6 +57,13 @@ def test_each_model_has_its_scores_and_each_further_one_its_test_against_the_fir
     assert smpo.tests["citation_precision"].base == smpo.tests["citation_precision"].tuned == 0.5, (
         "parts of a ratio are added before they are divided"
     )
+
+
+def test_one_base_is_told_once_and_a_round_s_base_is_the_model_before_it() -> None:
+    rights = [True] * 14 + [False] * 2
+    after, other = side("after", rights, base=0.75), side("other", rights, base=0.5)
+    assert [line.label for line in tables([FIRST, SECOND, after], seed=1)[0].lines] == ["base", "sft", "smpo", "after"], "after smpo"
+    assert [line.label for line in tables([FIRST, other], seed=1)[0].lines] == ["base of sft", "base of other", "sft", "other"]
 
 
 def test_questions_are_paired_by_their_ids_and_those_of_one_run_alone_are_left_out() -> None:

@@ -74,7 +74,7 @@ def _plain(found: Sequence[Table]) -> list[dict[str, Any]]:
 def text(table: Table) -> str:
     """One setting for the terminal: the models with their 95 % intervals, then the differences from the first run with their p."""
     width = max(len(line.label) for line in table.lines)
-    first = next(line.label for line in table.lines if line.label != "base")
+    first = next(line.label for line in table.lines if not line.base)
     head = f"{'':{width}s} " + " ".join(f"{m[:18]:>18s}" for m in table.metrics)
     scores = [f"{line.label:{width}s} " + " ".join(f"{_value(line.scores.get(m)):>18s}" for m in table.metrics) for line in table.lines]
     tests = [

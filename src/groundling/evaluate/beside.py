@@ -24,11 +24,12 @@ class Side(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One model in one setting: its scores by metric, and each tested against the first run's model."""
+    """One model in one setting: its scores by metric, and each tested against the first run's model; or what a run's model was trained from."""
 
     label: str
     scores: dict[str, Score]
     tests: dict[str, Comparison]
+    base: bool = False
 
 
 class Table(NamedTuple):
@@ -55,12 +56,28 @@ def _table(sides: Sequence[Side], setting: str, seed: int) -> Table:
     first = sides[0]
     scored = {s.metric for s in first.scores if s.setting == setting and s.model == TUNED and s.value is not None}
     metrics = [name for name in dict.fromkeys([first.headline[1], *SHOWN]) if name in scored]
-    lines = [Line(BASE, _scores(first, BASE, setting, metrics), {})] if any(s.model == BASE for s in first.scores) else []
+    lines = []
     for side in sides:
         tests = {} if side is first else {name: compared(first, side, setting, name, seed) for name in metrics}
         lines.append(Line(side.label, _scores(side, TUNED, setting, metrics), tests))
+    lines = [*_bases(sides, setting, metrics, [line.scores for line in lines]), *lines]
     asked = [{row.id for row in side.rows if row.setting == setting and row.model == TUNED} for side in sides]
     return Table(setting, metrics, lines, len(set.intersection(*asked)))
+
+
+def _bases(sides: Sequence[Side], setting: str, metrics: Sequence[str], shown: Sequence[dict[str, Score]]) -> list[Line]:
+    """What the runs were trained from: one line where that is the same. A later run's base that scored as an earlier run's model is that model."""
+
+    def values(scores: dict[str, Score]) -> tuple[float | None, ...]:
+        return tuple(scores[name].value if name in scores else None for name in metrics)
+
+    seen, found = set[tuple[float | None, ...]](), list[Line]()
+    for side, trained in zip(sides, shown, strict=True):
+        scores = _scores(side, BASE, setting, metrics)
+        if scores and values(scores) not in seen:
+            found.append(Line(f"{BASE} of {side.label}", scores, {}, base=True))
+        seen |= {values(scores), values(trained)}
+    return found if len(found) > 1 else [line._replace(label=BASE) for line in found]
 
 
 def _scores(side: Side, model: str, setting: str, metrics: Sequence[str]) -> dict[str, Score]:
