@@ -159,3 +159,9 @@ def test_every_measure_of_every_training_has_its_curve(data):
 def test_held_out_losses_are_drawn_where_they_are():
     with_held = charts.loss([(0, 2.0), (5, 1.0)], "t", [(0, 2.5), (5, 1.5)])
     assert with_held != charts.loss([(0, 2.0), (5, 1.0)], "t") and with_held.count("<use") >= 2
+
+
+def test_what_a_stage_noted_is_words_and_no_data() -> None:
+    notes = {"log": [{"step": 1}], "kept": True, "base": None, "formats": ["md", "pdf"], "share": {"cited": 0.81234}, "none": []}
+    [stage] = view.stages({"index": {"counts": {"in": 0, "kept": 0}, "notes": notes}}, {})
+    assert stage["notes"] == [("kept", "yes"), ("formats", "md, pdf"), ("share · cited", "0.8123")] and not stage["counted"]

@@ -170,7 +170,8 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, float):
         return [(name, f"{value:.4g}")]
     if isinstance(value, list):
-        return [(name, ", ".join(map(str, value)))] if 0 < len(value) <= 12 else []
+        plain = 0 < len(value) <= 12 and not any(isinstance(item, Mapping | list) for item in value)
+        return [(name, ", ".join(map(str, value)))] if plain else []
     return [] if value in (None, "") else [(name, _word(value))]
 
 
