@@ -161,7 +161,7 @@ def test_another_number_of_processes_goes_on_from_the_same_checkpoint(tmp_path: 
     trained(nano, tmp_path / "calm", uneven(), **more)
     one = max(sum(p.stat().st_size for p in c.rglob("*")) for c in all_of(tmp_path / "calm" / "checkpoints"))
     start, calm = weights(nano), weights(tmp_path / "calm")
-    assert max((start[name] - calm[name]).abs().max().item() for name in calm) > 2e-3
+    assert max((start[name] - calm[name]).abs().max().item() for name in calm) > 1e-3, "five times what rounding may change below"
     for first, then in ((2, 1), (1, 2)):
         folder = tmp_path / f"{first}{then}"
         with pytest.raises(MachineError, match=r"would pass train\.disk_gb.*The last good checkpoint, of step 2, is kept"):

@@ -132,29 +132,31 @@ def twin(told: Told, oracle: str) -> Callable[[Chunk], bool]:
 
     "How often is the gasket changed?" is answered by each of two kettles' pages; with a word that only the right page has ("… of the K2"), by one.
     """
-    answer = tokens(told.answer)
-    quotes = [words for quote in told.quotes if len(words := tokens(quote) - answer) >= 4]
-    telling = tokens(told.question) & tokens(oracle)
+    answer = _words(told.answer)
+    quotes = [words for quote in told.quotes if len(words := _words(quote) - answer) >= 4]
+    telling = _words(told.question) & _words(oracle)
 
     def check(chunk: Chunk) -> bool:
-        there = tokens(chunk.text)
+        there = _words_of(chunk.text)
         close = [words for words in quotes if len(words & there) >= _SAID * len(words)]
         if not close or not any(len(words & said) >= _SAID * len(words) for words in close for said in _sentences(chunk.text)):
             return False
-        return telling <= there | tokens(chunk.title)
+        return telling <= there | _words(chunk.title)
 
     return check
 
 
-@lru_cache(maxsize=KEPT)
-def tokens(text: str) -> frozenset[str]:
+def _words(text: str) -> frozenset[str]:
     """The words of a text in small letters; where words have no spaces, its characters."""
     return frozenset(_TOKEN.findall(_plain(text)))
 
 
-@lru_cache(maxsize=KEPT)
+_words_of = lru_cache(maxsize=KEPT >> 4)(_words)  # of passages
+
+
+@lru_cache(maxsize=KEPT >> 6)
 def _sentences(text: str) -> tuple[frozenset[str], ...]:
-    return tuple(tokens(sentence) for sentence in sentences(text))
+    return tuple(map(_words, sentences(text)))
 
 
 def _whole(words: str, text: str) -> bool:
