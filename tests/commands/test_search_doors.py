@@ -197,12 +197,16 @@ def test_what_every_trial_or_some_would_be_refused_for_is_told_before_anything_i
 
 
 def test_a_value_that_only_has_no_room_is_not_refused_as_only_its_trial_fails(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+
     def full(*given: Any) -> str:
+        looked.append(given)
         raise TooLarge("It does not fit.")
 
     monkeypatch.setattr("groundling.train.checks.refuse_too_large", full)
     run = opened(fresh)
     searching._verify(run, parse_space(run.config))
+    assert looked, "the room was asked about"
 
 
 def test_torchrun_is_refused_before_anything_is_made(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,9 @@ def test_four_bits_on_a_round_that_trains_in_full_are_fine(place: Path, tmp_path
     monkeypatch.chdir(tmp_path)
     file = configured(place, tmp_path, {"method": "full"}, rounds=[round_of(objective="smpo", method="qlora")])
     every_round(open_run(file, None, [], lambda text: None))
+    file = configured(place, tmp_path, {"method": "lora"}, rounds=[round_of(objective="smpo", method="qlora")])
+    with pytest.raises(UserError, match="qlora starts from a whole model"):
+        every_round(open_run(file, None, [], lambda text: None))
 
 
 def test_of_a_base_that_is_not_here_only_the_settings_are_looked_at() -> None:

@@ -157,11 +157,11 @@ def test_killed_processes_end_all_and_the_same_command_goes_on_to_the_same_weigh
 def test_another_number_of_processes_goes_on_from_the_same_checkpoint(tmp_path: Path) -> None:
     """And too little room is one sentence, whoever found it. Activations are computed again, which gathers layers once more."""
     need_torch()
-    nano, more = Path(resolve("nano")), LONG | {"keep": "last", "epochs": 4, "checkpointing": True}
+    nano, more = Path(resolve("nano")), LONG | {"keep": "last", "epochs": 4, "checkpointing": True, "rate": 0.0004}
     trained(nano, tmp_path / "calm", uneven(), **more)
     one = max(sum(p.stat().st_size for p in c.rglob("*")) for c in all_of(tmp_path / "calm" / "checkpoints"))
     start, calm = weights(nano), weights(tmp_path / "calm")
-    assert max((start[name] - calm[name]).abs().max().item() for name in calm) > 1e-3, "five times what rounding may change below"
+    assert max((start[name] - calm[name]).abs().max().item() for name in calm) > 2e-3
     for first, then in ((2, 1), (1, 2)):
         folder = tmp_path / f"{first}{then}"
         with pytest.raises(MachineError, match=r"would pass train\.disk_gb.*The last good checkpoint, of step 2, is kept"):
