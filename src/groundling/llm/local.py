@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import memory
 from ..errors import MachineError, ModelError
 from .base import Reply, Request
 from .sampling import Drawn, seed_of
@@ -186,7 +187,9 @@ class Local:
 
     def _batch(self, prompts: list[list[int]], requests: list[Request]) -> list[Reply]:
         with self._lock:  # one generation at a time: the cores are shared anyway, and memory stays bounded
-            return self._generate(prompts, requests)
+            replies = self._generate(prompts, requests)
+        memory.give_back()
+        return replies
 
     def encode(self, messages: list[dict[str, str]]) -> list[int]:
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)

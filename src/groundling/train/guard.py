@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .. import memory
 from ..config import Train
 from ..errors import MachineError, ModelError
 from . import ranks
@@ -50,6 +51,7 @@ def guard(trainer: Any, options: Train, folder: Path) -> Any:
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **rest: Any) -> None:
             if not ranks.first(lambda: watching.fine(state, logs or {})):
                 control.should_save = False
+            memory.give_back()
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **rest: Any) -> None:
             if ranks.first(lambda: watching.better(state, (metrics or {}).get("eval_loss"))):
