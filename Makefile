@@ -24,7 +24,8 @@ torture: $(STAMP)
 bench-teacher: $(STAMP)
 	$(BIN)/python benchmarks/teacher/run.py
 
-# Training beside TRL over the same rows: on the CPU, and on a GPU where there is one.
+# Training beside TRL and LLaMA-Factory over the same rows: on the CPU, and on a GPU where there is one. LLaMA-Factory gets a virtual environment of
+# its own, made at the first run.
 bench-train: $(STAMP)
 	$(BIN)/python benchmarks/train/speed.py
 

@@ -30,6 +30,10 @@ from typing import Any
 from groundling.llm import fake
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from peers import CACHE, Missing, environment, figures  # noqa: E402
+
 README = HERE.parent / "README.md"
 IN_FLIGHT = 256
 # Name, script, what pip installs ("" for this project's own environment), calls in a full run.
@@ -48,34 +52,13 @@ def stats(url: str) -> dict[str, Any]:
         return json.load(answer)
 
 
-def environment(cache: Path, package: str) -> tuple[str, str]:
-    """The Python of a peer's own environment, made where it is missing, and the version installed there."""
-    if not package:
-        return sys.executable, ""
-    python = cache / package / "bin" / "python"
-    if not (cache / package / ".installed").exists():
-        print(f"  installing {package} …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", cache / package], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package], check=True)
-        (cache / package / ".installed").touch()
-    code = f"from importlib.metadata import version; print(version({package!r}))"
-    return str(python), subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-
-
 def contender(python: str, script: str, url: str, calls: int, seconds: float) -> dict[str, Any]:
     """Run one; its own figures, with what the server saw. A contender that fails is told as failed, with its last line."""
     urllib.request.urlopen(urllib.request.Request(f"{url}/reset", method="POST")).close()
-    # Peers may look for proxies, telemetry and model lists; they get none of it from here.
-    surroundings = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and not k.startswith("PYTHON")}
-    command = [python, HERE / "contenders" / script, url, str(calls), str(IN_FLIGHT)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=surroundings)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"not done after {seconds:g} s"}
-    found = re.findall(r"^\{.*\}$", done.stdout, re.M)
-    if done.returncode or not found:
-        return {"failed": (done.stderr.strip().splitlines() or ["no figures"])[-1][:300]}
-    told, seen = json.loads(found[-1]), stats(url)
+    told = figures([python, HERE / "contenders" / script, url, str(calls), str(IN_FLIGHT)], seconds)
+    if "failed" in told:
+        return told
+    seen = stats(url)
     return told | {
         "calls_a_second": round(told["calls"] / told["seconds"], 1),
         "processor_ms_a_call": round(1000 * told["processor_seconds"] / told["calls"], 3),
@@ -89,7 +72,11 @@ def rate(options: argparse.Namespace) -> dict[str, Any]:
     for name, script, package, calls in CONTENDERS:
         if package and options.peers == "none":
             continue
-        python, version = environment(options.cache, package)
+        try:
+            python, version = environment(options.cache, package)
+        except Missing as reason:
+            found[name] = {"failed": f"not installed: {reason}"}
+            continue
         calls = max(200, calls // 20) if options.quick else calls
         with fake.running("--latency", "0.05", "--reply", "fixed") as url:
             found[name] = contender(python, script, url, calls, 600) | {"version": version, "asked": calls}
@@ -221,7 +208,7 @@ def table(found: dict[str, Any]) -> str:
         for name, row in told.items():
             label = f"{name} {row.get('version') or ''}".strip()
             if "failed" in row:
-                lines.append(f"| {label} | failed: {row['failed']} | | | |")
+                lines.append(f"| {label} | {row['failed']} | | | |")
             else:
                 times = ours / row["calls_a_second"]
                 lines.append(f"| {label} | {row['calls_a_second']:,.0f} | {times:.2f} × | {row['processor_ms_a_call']} | {row['most_in_flight']} |")
@@ -254,7 +241,7 @@ def main() -> None:
     given.add_argument("--quick", action="store_true")
     given.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS))
     given.add_argument("--peers", choices=["all", "none"], default="all")
-    given.add_argument("--cache", type=Path, default=Path("~/.cache/groundling/bench").expanduser())
+    given.add_argument("--cache", type=Path, default=CACHE)
     options = given.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

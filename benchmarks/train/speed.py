@@ -1,13 +1,15 @@
-"""How fast training is beside TRL: python benchmarks/train/speed.py
+"""How fast training is beside TRL and LLaMA-Factory: python benchmarks/train/speed.py
 
     --rows 400      rows of the data (fewer: does every part work?)
+    --peers all     `none` leaves LLaMA-Factory out; it gets a virtual environment under --cache at the first run (PyPI is asked then)
+    --cache DIR     where that is kept (default: ~/.cache/groundling/bench)
     --tiny          the part for a GPU with a tiny model, on whatever there is: does it work?
     --dry           nothing is written
 
-On a CPU: TRL's SFTTrainer as it comes, with packing, grouped by length, and groundling, each in a process of its own, over the same rows and
-the same 2.6 M random weights, trained in full, 8 rows a step. TRL grouped and groundling see the same batches: their losses are compared step by
-step. On a GPU, where there is one: a Llama of the shape of the 8 B with random weights and LoRA, rows of 2,048 tokens. Writes results.json and the
-table in the README.
+On a CPU: TRL's SFTTrainer as it comes, with packing, grouped by length, LLaMA-Factory as it comes and grouped, and groundling, each in a process
+of its own, over the same rows and the same 2.6 M random weights, trained in full, 8 rows a step. Those that see the same batches have their losses
+compared step by step. On a GPU, where there is one: a Llama of the shape of the 8 B with random weights and LoRA, rows of 2,048 tokens. Writes
+results.json and the table in the README.
 """
 
 from __future__ import annotations
@@ -26,8 +28,15 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from peers import CACHE, Missing, environment, figures  # noqa: E402
+
 README = HERE.parent / "README.md"
 CPU = {"trl": "TRL `SFTTrainer` as it comes", "packed": "TRL, packing", "grouped": "TRL, grouped by length", "ours": "groundling"}
+FACTORY = {"trl": "LLaMA-Factory", "grouped": "LLaMA-Factory, grouped by length"}  # by the contender of TRL that sees the same batches
+EVERY = {"logging_steps": 1, "save_strategy": "no", "learning_rate": 1e-3, "report_to": "none", "disable_tqdm": True, "num_train_epochs": 1}
+GROUPED = {"train_sampling_strategy": "group_by_length", "data_seed": 42, "seed": 42}
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12}  # dense bf16, multiplications and additions a second
 EIGHT = {"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8}
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 2}
@@ -68,11 +77,11 @@ def arguments(contender: str, folder: str, **more: Any) -> Any:
     from groundling.train.objectives.sft import WHOLE
     from groundling.train.trainer import arguments as ours
 
-    seen = {"logging_steps": 1, "save_strategy": "no", "learning_rate": 1e-3, "report_to": "none", "disable_tqdm": True, "num_train_epochs": 1} | more
+    seen = EVERY | more
     if contender == "ours":
         options = Train(method="full", batch=8, epochs=1, warmup=0.0, scheduler="linear")
         return ours(SFTConfig, options, 42, Path(folder), (), max_length=None, packing=False, pad_to_multiple_of=WHOLE, **seen)
-    named = {"packed": {"packing": True}, "grouped": {"train_sampling_strategy": "group_by_length", "data_seed": 42, "seed": 42}}.get(contender, {})
+    named = {"packed": {"packing": True}, "grouped": GROUPED}.get(contender, {})
     return SFTConfig(output_dir=folder, **{"per_device_train_batch_size": 8, "dataloader_pin_memory": False} | seen | named)
 
 
@@ -103,6 +112,32 @@ def contend(contender: str, count: int) -> dict[str, Any]:
     tokens = sum(len(row.ids) for row in data)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {"tokens": tokens, "seconds": seconds, "processor": processor, "losses": losses, "parameters": trainer.model.num_parameters()}
+
+
+def factory(count: int, cache: Path) -> dict[str, dict[str, Any]]:
+    """LLaMA-Factory on this CPU, as it comes and grouped, over the same weights, token ids, labels and settings; or why it was not measured."""
+    import torch
+
+    from groundling.llm.local import load_tokenizer
+    from groundling.llm.weights import resolve
+
+    try:
+        python, version = environment(cache, "llamafactory", f"torch=={torch.__version__.partition('+')[0]}")
+    except Missing as reason:
+        return {name: {"failed": f"not installed: {reason}"} for name in FACTORY}
+    found = {}
+    for name in FACTORY:
+        with tempfile.TemporaryDirectory() as folder:
+            network(SMALL, 16_384, torch.float32, "cpu").save_pretrained(f"{folder}/model")
+            load_tokenizer(resolve("nano")).save_pretrained(f"{folder}/model")
+            data = [{"input_ids": row.ids, "labels": row.labels(), "attention_mask": [1] * len(row.ids)} for row in rows(count, 1024)]
+            # bf16 is what TRL chooses where nothing is said.
+            settings = EVERY | {"per_device_train_batch_size": 8, "use_cpu": True, "bf16": True} | (GROUPED if name == "grouped" else {})
+            for part, written in (("rows", data), ("settings", settings)):
+                Path(folder, f"{part}.json").write_text(json.dumps(written))
+            script = HERE / "contenders" / "llama_factory.py"
+            found[name] = figures([python, script, folder], 7200, CUDA_VISIBLE_DEVICES="", HF_HUB_OFFLINE="1") | {"version": version}
+    return found
 
 
 def on_gpu(contender: str, shape: dict[str, int], checkpointing: bool, steps: int = 12) -> dict[str, Any]:
@@ -162,26 +197,37 @@ def furthest(ours: list[float], theirs: list[float]) -> float:
     return max(abs(a - b) / abs(b) for a, b in zip(ours, theirs, strict=True))
 
 
+def curves(found: dict[str, Any]) -> list[str]:
+    """How far losses over the same batches are from each other."""
+    ours, grouped = (found["cpu"][name]["losses"] for name in ("ours", "grouped"))
+    lines = [f"The largest difference of the loss at any of {len(ours)} steps, same batches: **{furthest(ours, grouped):.2%}**."]
+    for name, one in found["factory"].items():
+        if "failed" not in one:
+            losses = found["cpu"][name]["losses"]
+            first, all_steps = furthest(one["losses"][:1], losses[:1]), furthest(one["losses"], losses)
+            lines.append(f"{FACTORY[name]}, against {CPU[name]}: {first:.3%} at the first step, at most {all_steps:.3%}.")
+    return lines
+
+
 def table(found: dict[str, Any]) -> str:
     first = found["cpu"]["trl"]
+    beside = ": other work ran beside, so the rates are low and only the ratios tell" if found["load"] > 1 else ""
     lines = [
         f"Measured on {found['cores']} cores ({found['threads']} used), {found['system']}, Python {found['python']}, {found['date']}, by "
-        f"`{found['command']}`, with a load of "
-        f"{found['load']:.0f} on the machine: other work ran beside, so the rates are low and only the ratios tell.", "",
+        f"`{found['command']}`, with a load of {found['load']:.0f} on the machine before it began{beside}.", "",
         f"{found['rows']} rows of up to 1,024 tokens, {found['cpu']['ours']['parameters'] / 1e6:.1f} M parameters:", "",
         "| | real tokens a second | ratio | real tokens a processor second | ratio |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    for name, title in CPU.items():
-        one = found["cpu"][name]
+    versions = {name: f"LLaMA-Factory {one['version']}" if "version" in one else "LLaMA-Factory" for name, one in found["factory"].items()}
+    theirs = [(FACTORY[name].replace("LLaMA-Factory", versions[name]), one) for name, one in found["factory"].items()]
+    for title, one in [*((CPU[name], found["cpu"][name]) for name in CPU if name != "ours"), *theirs, (CPU["ours"], found["cpu"]["ours"])]:
+        if "failed" in one:
+            lines.append(f"| {title} | {one['failed']} | | | |")
+            continue
         wall, own = one["tokens"] / one["seconds"], one["tokens"] / one["processor"]
         ratios = [a / b for a, b in ((wall, first["tokens"] / first["seconds"]), (own, first["tokens"] / first["processor"]))]
         lines.append(f"| {title} | {wall:,.0f} | {ratios[0]:.2f} × | {own:,.0f} | **{ratios[1]:.2f} ×** |")
-    difference = furthest(found["cpu"]["ours"]["losses"], found["cpu"]["grouped"]["losses"])
-    lines += [
-        "",
-        f"The largest difference of the loss at any of {len(found['cpu']['ours']['losses'])} steps, same batches: **{difference:.2%}**.",
-        "",
-    ]
+    lines += ["", *curves(found), ""]
     lines += ["| 8 B-shaped Llama, LoRA, 2,048 tokens | tokens a second | ratio | share of bf16 peak | peak memory |", "|---|---|---|---|---|"]
     for checkpointing in ("on", "off"):
         for name in ("trl", "ours"):
@@ -202,6 +248,8 @@ def main() -> None:
         parser.add_argument(name, action="store_true")
     parser.add_argument("--contender", default="")
     parser.add_argument("--gpu", default="")
+    parser.add_argument("--peers", choices=["all", "none"], default="all")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     asked = parser.parse_args()
     if asked.gpu or asked.tiny:
         print(json.dumps(on_gpu(asked.contender or "ours", TINY if asked.tiny else EIGHT, asked.gpu == "on")))
@@ -213,12 +261,13 @@ def main() -> None:
 
     load = os.getloadavg()[0]
     cpu = {name: started("--contender", name, "--rows", str(asked.rows)) for name in CPU}
+    theirs = factory(asked.rows, asked.cache) if asked.peers == "all" else {}
     names = [(name, on) for on in ("on", "off") for name in ("trl", "ours")] if torch.cuda.is_available() else []
     found = {
         "cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": platform.system(), "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
         "rows": asked.rows,
-        "command": f"python benchmarks/train/speed.py --rows {asked.rows}", "load": load, "cpu": cpu,
+        "command": f"python benchmarks/train/speed.py --rows {asked.rows}", "load": load, "cpu": cpu, "factory": theirs,
         "gpu": {f"{name} {on}": started("--contender", name, "--gpu", on) for name, on in names},
     }  # fmt: skip
     print(table(found))
