@@ -1,21 +1,30 @@
-"""What a recipe's project came to: one line with the metric that its page names, base against tuned, over what was held out."""
+"""What a recipe's project came to: its lines of the table, each a metric that its page names, base against tuned, over what was held out."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import folds
+import numpy as np
 import projects
+import world
 
-from groundling import pipeline, stats
+from groundling import matching, pipeline, stats
 from groundling.answer import Answerer, Asked
 from groundling.evaluate import prompts
+from groundling.evaluate.scoring import Metric, Row, tested
 from groundling.grounding import FORMATS, conversation
 from groundling.llm.local import Local
-from groundling.records import Example, Pair
+from groundling.records import Answer, Example, Pair
+from groundling.registry import load
 from groundling.runs import Run, open_run, tuned
+
+TOKENS = 60  # longest reply to a held-out row
+FOLDS = "five folds"
 
 
 class Figure(NamedTuple):
@@ -42,18 +51,19 @@ def opened(project: Path, name: str, *settings: str) -> Run:
     return open_run(project, project / "runs" / name, list(settings), lambda text: print(f"  {text}", flush=True))
 
 
-def measure(name: str, folder: Path, url: str) -> tuple[Line, str]:
-    """Make the project of a recipe, run it to its end, and read its line; with the fingerprint of the weights that it started from."""
+def measure(name: str, folder: Path, url: str) -> tuple[list[Line], str]:
+    """Make the project of a recipe, run it to its end, and read its lines; with the fingerprint of the weights that it started from."""
     project = projects.PROJECTS[name]
     projects.write(name, folder, url)
     if project.setting == "pairs":
         return _preferred(folder)
+    if project.setting == FOLDS:
+        return _folded(folder)
     run = opened(folder, name)
-    if project.setting == "held-out rows":
-        pipeline.run_stages(run, "ingest", "train")
-        return asyncio.run(_identified(run)), run.base().fingerprint
     pipeline.run_stages(run)
-    return _evaluated(run, project.metric, project.setting), run.base().fingerprint
+    if project.setting == "held-out rows":
+        return asyncio.run(_conversed(run, project)), run.base().fingerprint
+    return [_evaluated(run, project.metric, project.setting)], run.base().fingerprint
 
 
 def _evaluated(run: Run, metric: str, setting: str) -> Line:
@@ -69,26 +79,75 @@ def _evaluated(run: Run, metric: str, setting: str) -> Line:
     return Line(f"{metric}, {setting}", n, base, tuned, test["p"], test["method"])
 
 
-async def _identified(run: Run) -> Line:
-    """The share of held-out rows of which exactly the relevant documents are named: one, several, or none where the documents do not answer.
+def _folded(folder: Path) -> tuple[list[Line], str]:
+    """Accuracy and macro F1 over all texts of the table: each was held out of one fold's training, and asked of that fold's model and of the base."""
+    said: dict[str, dict[str, Row]] = {"base": {}, "tuned": {}}
+    weights = ""
+    for n, settings in enumerate(folds.write(folder, "messages.csv")):
+        run = opened(folder, f"fold-{n}", *settings)
+        pipeline.run_stages(run)
+        weights = run.base().fingerprint
+        for row in run.space.read("evaluate", Row):
+            if said[row.model].setdefault(row.question, row) is not row:
+                raise SystemExit(f"A text is held out twice: {row.question}")
+    pairs = [(said["base"][text], said["tuned"][text]) for text in sorted(said["tuned"])]
+    print(folds.beside([(b.gold[0], b.question, b.answer, t.answer) for b, t in pairs]), flush=True)
+    right = paired(f"accuracy, {FOLDS}", [b.correct for b, _ in pairs], [t.correct for _, t in pairs])
+    metric = Metric("macro_f1", load("metric", "macro_f1"))
+    return [right, scored(metric, FOLDS, [(_parts(b, metric), _parts(t, metric)) for b, t in pairs])], weights
+
+
+def _parts(row: Row, metric: Metric) -> tuple[float, ...]:
+    found = row.scores[metric.name]
+    return tuple(found) if isinstance(found, list) else (float(found or 0), 1.0)
+
+
+async def _conversed(run: Run, project: projects.Project) -> list[Line]:
+    """Over the held-out rows that stand alone: are exactly the relevant documents named (one, several, or none where they do not answer), and how
+    much of the answer is said (of a row without an answer: is it refused)?
 
     What search finds would not do: of a question that names its sheet the first document is the right one. The rows' order is drawn. The base is
-    asked in the same form, in its own words and with two worked examples; the better of both is told.
+    asked in three ways, and each metric is told of the way that is best by it.
     """
     every, fmt = list(run.space.read("curate", Example)), FORMATS[run.config.train.format]
     rows = [e for e in every if e.split == "held_out" and not e.history]
-    model = Local(*run.base())
-    ways = [c for c in prompts.candidates(fmt, [e for e in every if e.split == "train"], model.documents_role) if c.name != "plain"]
-    by_base = [await _named(Answerer(model, fmt, way.prompt, 60), rows) for way in ways]
-    return paired("ids exactly right", max(by_base, key=sum), await _named(Answerer(tuned(run), fmt, None, 60), rows))
+    values = {f.sentence: f.answer for sheet in world.sheets(project.sheets, project.facts) for f in sheet.facts}
+    asked, model = [Asked(e.question, e.passages) for e in rows], Local(*run.base())
+    by_base = {}
+    for way in prompts.candidates(fmt, [e for e in every if e.split == "train"], model.documents_role):
+        by_base[way.name] = await Answerer(model, way.format, way.prompt, TOKENS).answers(asked)
+    by_tuned = await Answerer(tuned(run), fmt, None, TOKENS).answers(asked)
+    for name, answers in {**by_base, "tuned": by_tuned}.items():
+        print(f"  {name}: {_refused(answers, rows)}", flush=True)
+    ids = max(([identified(a, e) for a, e in zip(found, rows, strict=True)] for found in by_base.values()), key=sum)
+    said = max(([answered(a, e, values) for a, e in zip(found, rows, strict=True)] for found in by_base.values()), key=sum)
+    now = [answered(a, e, values) for a, e in zip(by_tuned, rows, strict=True)]
+    f1 = Metric("answer f1", load("metric", "f1"))
+    return [
+        paired(f"ids exactly right, {project.setting}", ids, [identified(a, e) for a, e in zip(by_tuned, rows, strict=True)]),
+        scored(f1, project.setting, [((b, 1.0), (t, 1.0)) for b, t in zip(said, now, strict=True)]),
+    ]
 
 
-async def _named(answerer: Answerer, rows: list[Example]) -> list[bool]:
-    found = await answerer.answers([Asked(e.question, e.passages) for e in rows])
-    return [not a.invalid and set(a.citations) == {q.passage for q in e.quotes} for a, e in zip(found, rows, strict=True)]
+def identified(answer: Answer, row: Example) -> bool:
+    """Whether just the documents that hold the answer are named."""
+    return not answer.invalid and set(answer.citations) == {q.passage for q in row.quotes}
 
 
-def _preferred(folder: Path) -> tuple[Line, str]:
+def answered(answer: Answer, row: Example, values: dict[str, str]) -> float:
+    """Token F1 of an answer: bare values are as good as the teacher's sentences around them. Of a row without an answer, whether it is refused."""
+    if row.support == "abstain" or answer.abstained:
+        return float(answer.abstained and row.support == "abstain")
+    return matching.best(matching.f1, answer.text, [row.answer, " ".join(values[q.text] for q in row.quotes)])
+
+
+def _refused(answers: Sequence[Answer], rows: Sequence[Example]) -> str:
+    """How many of the rows without an answer are refused, and how many of those with one."""
+    of = {kind: [a.abstained for a, e in zip(answers, rows, strict=True) if (e.support == "abstain") == kind] for kind in (True, False)}
+    return f"{sum(of[True])} of {len(of[True])} without an answer refused, {sum(of[False])} of {len(of[False])} with one"
+
+
+def _preferred(folder: Path) -> tuple[list[Line], str]:
     """The share of held-out pairs whose better reply is the likelier one, to the base and after training on other documents' pairs.
 
     Likelier by the sum over tokens or by their mean: whichever the base is right by more often, for both.
@@ -96,12 +155,12 @@ def _preferred(folder: Path) -> tuple[Line, str]:
     first = opened(folder, "examples", "synthesize.recipe=raft", "synthesize.options={questions: 3, distractors: 2}", "train.objective=sft")
     pipeline.run_stages(first, "ingest", "curate")
     run = opened(folder, "preference")
-    pipeline.run_stages(run, "ingest", "train")
+    pipeline.run_stages(run)
     pairs = [p for p in run.space.read("curate", Pair) if p.split == "held_out"]
     base, form = Local(*run.base()), run.config.train.format
     ways = {mean: asyncio.run(_likelier(base, pairs, form, mean)) for mean in (False, True)}
     mean = max(ways, key=lambda way: sum(ways[way]))
-    return paired("pair accuracy", ways[mean], asyncio.run(_likelier(tuned(run), pairs, form, mean))), run.base().fingerprint
+    return [paired("pair accuracy", ways[mean], asyncio.run(_likelier(tuned(run), pairs, form, mean)))], run.base().fingerprint
 
 
 async def _likelier(model: Any, pairs: list[Pair], form: str, mean: bool) -> list[bool]:
@@ -123,3 +182,16 @@ def paired(metric: str, base: list[bool], tuned: list[bool]) -> Line:
         return Figure(sum(said) / len(said), low, high)
 
     return Line(metric, len(base), figure(base), figure(tuned), stats.mcnemar(only_base, only_tuned), "exact McNemar")
+
+
+def scored(metric: Metric, setting: str, both: Sequence[tuple[tuple[float, ...], tuple[float, ...]]]) -> Line:
+    """What a metric says of two models on the same things, part by part: values with bootstrap intervals, and the permutation test."""
+    test = tested(metric, setting, both, seed=0)
+    if test.base is None or test.tuned is None or test.p is None:
+        raise SystemExit(f"{metric.name} is not defined for what was asked.")
+
+    def figure(value: float, which: int) -> Figure:
+        low, high = stats.bootstrap(np.asarray([pair[which] for pair in both], dtype=float), metric.combine)
+        return Figure(value, value if low is None else low, value if high is None else high)
+
+    return Line(f"{metric.name}, {setting}", test.n, figure(test.base, 0), figure(test.tuned, 1), test.p, test.method)

@@ -36,14 +36,15 @@ RESULTS = HERE / "learnt.json"
 PAGE = HERE.parents[1] / "docs" / "recipes" / "README.md"
 
 
-def measured(name: str, folder: Path, url: str) -> dict[str, Any]:
-    """One recipe: its line of the table as plain values."""
+def measured(name: str, folder: Path, url: str) -> list[dict[str, Any]]:
+    """One recipe: its lines of the table as plain values. The time is that of all of them, and told with the first."""
     clock, processor = time.perf_counter(), time.process_time()
     print(f"{name} …", flush=True)
-    line, weights = measure(name, folder, url)
+    lines, weights = measure(name, folder, url)
     minutes = {"minutes": (time.perf_counter() - clock) / 60, "processor_minutes": (time.process_time() - processor) / 60}
-    plain = {**line._asdict(), "base": line.base._asdict(), "tuned": line.tuned._asdict()}
-    return {"recipe": name, **plain, **minutes, "weights": weights, "date": time.strftime("%Y-%m-%d")}
+    plain = [{**line._asdict(), "base": line.base._asdict(), "tuned": line.tuned._asdict()} for line in lines]
+    told = {"weights": weights, "date": time.strftime("%Y-%m-%d")}
+    return [{"recipe": name, **one, **(minutes if n == 0 else {}), **told} for n, one in enumerate(plain)]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -52,9 +53,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         line = Line(row["metric"], row["n"], Figure(**row["base"]), Figure(**row["tuned"]), row["p"], row["method"])
         p = "< 0.001" if line.p < 0.001 else f"{line.p:.3f}" if line.p < 0.1 else f"{line.p:.2f}"
+        minutes = f"{row['minutes']:.1f} | {row['processor_minutes']:.1f}" if "minutes" in row else "the same | the same"
         lines.append(
             f"| [{row['recipe']}]({row['recipe']}.md) | `{line.metric}` | {line.n} | {_percent(line.base)} | {_percent(line.tuned)} | {p} "
-            f"({line.method}) | {row['minutes']:.1f} | {row['processor_minutes']:.1f} |"
+            f"({line.method}) | {minutes} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -70,17 +72,17 @@ def _percent(figure: Figure) -> str:
 
 def page(found: dict[str, Any]) -> str:
     """What stands between the marks of the page: where and when, and the table. Lines of different weights or days say so."""
-    rows = [found["rows"][name] for name in projects.PROJECTS if name in found["rows"]]
+    rows = [row for name in projects.PROJECTS for row in found["rows"].get(name, [])]
     marks = sorted({(row["weights"], row["date"]) for row in rows})
     told = "; ".join(f"weights {weights} on {date}" for weights, date in marks)
     return f"Measured on {found['machine']}: {told}.\n\n{table(rows)}"
 
 
-def written(row: dict[str, Any]) -> None:
-    """The results and the page with this row in it, others as they were."""
+def written(rows: list[dict[str, Any]]) -> None:
+    """The results and the page with a recipe's rows in them, others as they were."""
     found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {"rows": {}}
     found["machine"] = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    found["rows"][row["recipe"]] = row
+    found["rows"][rows[0]["recipe"]] = rows
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     marked = re.compile(r"(<!-- learnt -->\n).*?(<!-- /learnt -->)", re.S)
     PAGE.write_text(marked.sub(lambda m: m[1] + page(found) + m[2], PAGE.read_text("utf-8")), "utf-8")
@@ -105,14 +107,15 @@ def main() -> None:
     with fake.running() as url, nullcontext(str(options.out)) if options.out else tempfile.TemporaryDirectory() as place:
         for name in names:
             try:
-                rows.append(measured(name, Path(place) / name, url))
+                found = measured(name, Path(place) / name, url)
             except UserError as error:
                 raise SystemExit(f"{name}: {error}") from None
-            print("\n" + table(rows[-1:]), flush=True)
+            print("\n" + table(found), flush=True)
+            rows += found
             if not (options.dry or options.sheets):
-                written(rows[-1])
+                written(found)
     print(table(rows))
-    if short := [row["recipe"] for row in rows if not improved(row)]:
+    if short := [f"{row['recipe']} ({row['metric']})" for row in rows if not improved(row)]:
         print(f"Not significantly improved: {', '.join(short)}.")
 
 
