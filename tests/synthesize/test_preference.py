@@ -107,6 +107,24 @@ def test_a_reward_model_ranks_without_a_threshold(tmp_path: Path) -> None:
     assert messages == RAFT.prompt("How many days of leave, 0?", PASSAGES) and reply == REFUSED
 
 
+@pytest.mark.parametrize(
+    ("refusals", "answerable", "unanswerable"),
+    [("known", {(WRONG, RIGHT)}, {(REFUSED, RIGHT)}), ("scored", {(REFUSED, RIGHT), (REFUSED, WRONG)}, {(WRONG, RIGHT), (WRONG, REFUSED)})],
+)
+def test_a_refusal_is_chosen_where_the_example_refuses_and_only_there(tmp_path: Path, refusals: str, answerable: set, unanswerable: set) -> None:
+    """A reward model that is unsure likes refusals; or, as here, answers where there is none."""
+    replies, more = [REFUSED, WRONG, RIGHT], {"scorer": "reward", "hypotheses": 3, "refusals": refusals}
+    for folder, one, liked, chosen in (("a", example(), REFUSED, answerable), ("b", abstaining(), WRONG, unanswerable)):
+        pairs, _ = made(tmp_path / folder, [one], Student(replies), Rewards({RIGHT: 1.0, WRONG: 2.0, REFUSED: 2.0} | {liked: 3.0}), **more)
+        assert {(p.chosen, p.rejected) for p in pairs} == chosen
+
+
+def test_where_every_reply_refuses_what_can_be_answered_there_is_no_pair(tmp_path: Path) -> None:
+    replies = [REFUSED, "I do not know."]
+    pairs, out = made(tmp_path, [example()], Student(replies), Rewards({REFUSED: 2.0, replies[1]: 1.0}), scorer="reward", hypotheses=2)
+    assert pairs == [] and out.dropped == {"no hypothesis refuses where it should and only there": 1}
+
+
 def test_a_judge_gives_one_to_five_and_a_reply_that_it_cannot_score_is_counted(tmp_path: Path) -> None:
     judge = marks({RIGHT: 5, UNCITED: 4, WRONG: 1, REFUSED: "I would rather not."})
     pairs, out = made(

@@ -66,6 +66,7 @@ class Options(RecipeOptions):
     scorer: Scorer = "reference"  # reference (the example's own answer, no model), judge (a model gives 1 to 5) or reward (a reward model)
     good: float | None = None  # from this score on a reply is right: never rejected, and only such ones chosen; reference 0.9, judge 4, reward none
     rejected: Literal["two-worst", "worst"] = "two-worst"  # as published, a pair with each of the two worst; or one with the worst
+    refusals: Literal["known", "scored"] = "known"  # known: a refusal is chosen where the example refuses, and only there; scored: as its score says
     chosen: Literal["hypothesis", "reference"] = "hypothesis"  # where none is right: no pair, or the example's own answer as chosen
 
     @model_validator(mode="after")
@@ -209,18 +210,24 @@ def _right(reply: Reply, options: Options) -> bool:
 
 async def _chosen(example: Example, bench: Bench, options: Options, scored: Sequence[Reply]) -> Reply | None:
     """The best hypothesis; where none is right, nothing, or the example's own answer."""
-    best = max(scored, key=lambda reply: (reply.score, -reply.draw))
-    if options.threshold is None or _right(best, options):
+    able = [reply for reply in scored if options.refusals == "scored" or _fits(example, bench, reply)]
+    best = max(able, key=lambda reply: (reply.score, -reply.draw), default=None)
+    if best and (options.threshold is None or _right(best, options)):
         return best
     if options.chosen == "hypothesis":
-        bench.drop("no hypothesis is right", example.id)
+        bench.drop("no hypothesis is right" if options.threshold is not None else "no hypothesis refuses where it should and only there", example.id)
         return None
     [own] = bench.format.target(example)
     found = await _scored(example, bench, options, [(-1, own.strip())])
-    if not found or found[0].score <= best.score:
+    if not found or (best and found[0].score <= best.score):
         bench.drop("the example's own answer is scored no better than the best hypothesis", example.id)
         return None
     return found[0]
+
+
+def _fits(example: Example, bench: Bench, reply: Reply) -> bool:
+    """Whether a reply refuses just where the example does: a reward model that is unsure likes refusals, and what is chosen is learnt everywhere."""
+    return bench.format.read([reply.text], example.passages).abstained == (example.support == "abstain")
 
 
 def _worst(chosen: Reply, scored: Sequence[Reply], options: Options) -> list[Reply]:
