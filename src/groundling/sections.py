@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from . import published
+from .values import below_size, numbers, switch
 
 WHERE = {"where": True}
 CHOSEN = {"chosen": True}  # settings that `train.preset` and `train.size` choose where they are not given
@@ -45,7 +46,7 @@ class Chunk(Section):
 
     splitter: str = Field("recursive", description="see `groundling list splitters`")
     size: int = Field(1000, ge=50, description="most characters of a chunk")
-    overlap: int = Field(100, ge=0, description="characters that neighbours share")
+    overlap: Annotated[int, AfterValidator(below_size)] = Field(100, ge=0, description="characters that neighbours share")
     minimum: int = Field(20, ge=0, description="a shorter chunk is dropped")
 
 
@@ -153,6 +154,15 @@ class Train(Section):
     report_to: list[Literal["tensorboard", "trackio", "wandb", "mlflow"]] = Field(
         [], description="trackers that are told how training goes: the first two write files here, the others send", json_schema_extra=WHERE
     )
+    packing: Annotated[Literal["auto", "on", "off"], BeforeValidator(switch)] = Field(
+        "auto", description="whole examples share rows, none seeing another (sft); `auto`: on a GPU with flash attention", json_schema_extra=WHERE
+    )
+    attention: Literal["auto", "sdpa", "flash_attention_2", "flex_attention", "eager"] = Field(
+        "auto", description="`auto`: flash_attention_2 where it is installed, on a GPU that has it, in 16 bits; else sdpa", json_schema_extra=WHERE
+    )
+    kernels: Literal["auto", "liger", "none"] = Field(
+        "auto", description="fused norms, rotations and gates; `auto`: liger where it is installed, on a GPU", json_schema_extra=WHERE
+    )
     devices: int = Field(
         0, ge=0, description="processes that share the training, one on each GPU; 0: one, with size multi one for each GPU", json_schema_extra=WHERE
     )
@@ -225,15 +235,6 @@ class Evaluate(Section):
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
 
 
-def _numbers(value: Any) -> Any:
-    """Numbers such as 3e-05, which YAML takes for words, as what they are."""
-    if isinstance(value, str):
-        return float(value) if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
-    if isinstance(value, dict):
-        return {name: _numbers(inner) for name, inner in value.items()}
-    return [_numbers(inner) for inner in value] if isinstance(value, list) else value
-
-
 class Search(Section):
     """Settings tried out: `groundling search`; see docs/search.md."""
 
@@ -242,7 +243,7 @@ class Search(Section):
     metric: Literal["loss"] = Field("loss", description="what chooses: the loss on held-out examples that the evaluation does not ask")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training documents that chooses, where held-out examples must not")
     prune: bool = Field(True, description="stop a trial whose held-out loss is above the median of the finished ones at that step")
-    space: dict[str, Annotated[Any, BeforeValidator(_numbers)]] = Field(
+    space: dict[str, Annotated[Any, BeforeValidator(numbers)]] = Field(
         {"train.rate": [3e-5, 3e-3], "train.rank": [4, 8, 16, 32], "train.epochs": [1, 2, 3]},
         description="settings to change: two numbers are a range, more (or words) are choices; also {low, high, log} and {choices: […]}",
     )

@@ -13,11 +13,12 @@ import yaml
 from groundling import doctor, pipeline
 from groundling.commands.plan import plan
 from groundling.commands.rounding import Wanted, run_rounds
-from groundling.errors import ConfigError, UserError
+from groundling.errors import ConfigError, ModelError, UserError
 from groundling.llm.weights import Weights
 from groundling.runs import open_run
-from groundling.train import train
+from groundling.train import checks, train
 from groundling.train.checks import Base, base_of, check, mistakes
+from groundling.train.model import why_not
 from groundling.workspace import FOLDERS, Output
 
 from .learning import options
@@ -170,3 +171,60 @@ def test_of_a_base_that_is_not_here_only_the_settings_are_looked_at() -> None:
     with pytest.raises(UserError, match="lm_head"):
         check(options(targets=["lm_head"]), away)
     check(options(targets=["anything"]), Base(None))
+
+
+def refused_by_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Take the hub's place: no base is there. Returns, for each base that is no folder, whether the look stayed on this machine."""
+    from transformers import AutoConfig
+
+    asked: list[bool] = []
+    real = AutoConfig.from_pretrained
+
+    def refuse(base: str, local_files_only: bool = False, **_: Any) -> Any:
+        if Path(base).is_dir():
+            return real(base)
+        asked.append(local_files_only)
+        raise OSError(f"{base} is not a local folder")
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    checks._network.cache_clear()
+    return asked
+
+
+def test_a_run_fetches_the_base_s_description_before_the_first_stage(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = refused_by_the_hub(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    file = configured(place, tmp_path, {})
+    changed = ["train.base=owner/nowhere"]
+    with pytest.raises(ModelError, match="The base model owner/nowhere could not be loaded"):
+        pipeline.run_stages(open_run(file, tmp_path / "one", changed, lambda text: None))
+    assert not any((tmp_path / "one" / folder).exists() for folder in FOLDERS.values())
+    assert asked == [False]
+    pipeline.run_stages(open_run(file, tmp_path / "one", changed, lambda text: None), "ingest", "curate")
+    assert asked == [False], "a run that ends before the training needs no base"
+
+
+def test_with_rounds_the_bases_of_all_of_them_are_asked_for_first(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused_by_the_hub(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    file = configured(place, tmp_path, {}, rounds=[{"name": "second", "train": {"base": "owner/nowhere"}}])
+    with pytest.raises(ModelError, match=r"Round second: The base model owner/nowhere could not be loaded"):
+        run_rounds(open_run(file, None, [], lambda text: None), Wanted())
+    assert not any((tmp_path / "runs").rglob("data.jsonl"))
+
+
+def test_a_base_whose_terms_are_not_accepted_is_told_as_gated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the texts that transformers 5 raises: of a file that is wanted, and of one that is only asked for."""
+    wanted = "You are trying to access a gated repo.\nMake sure to have access to it at https://huggingface.co/owner/closed.\n401 Client Error."
+    asked = "owner/closed is a gated repository. Make sure to request access at https://huggingface.co/owner/closed and pass a token."
+    sentence = "The base model owner/closed is gated: accept its terms on the hub and log in with `hf auth login`, or name another train.base."
+    assert {why_not("owner/closed", OSError(text)) for text in (wanted, asked)} == {sentence}
+    assert why_not("owner/closed", OSError("owner/closed is not a local folder")).startswith("The base model owner/closed could not be loaded: ")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(wanted)
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    with pytest.raises(ModelError) as raised:
+        checks._network("owner/closed", fetch=True)
+    assert str(raised.value) == sentence

@@ -13,7 +13,7 @@ from groundling.commands.starting import commented
 from groundling.errors import ConfigError, MachineError
 from groundling.llm.local import need_torch
 from groundling.llm.weights import Weights
-from groundling.train.dial import MACHINES, Work, at_most, memory_limit, refuse_too_large, settle
+from groundling.train.dial import MACHINES, Work, _need, at_most, memory_limit, refuse_too_large, settle
 from groundling.train.sizing import estimate, shape, trainable
 
 LLAMA_8B = {
@@ -112,6 +112,17 @@ def test_a_run_too_large_for_this_machine_is_refused_before_it_is_loaded(large: 
         refuse_too_large(config.Train(), large, Work(1024, 8, 0.1))
     assert "of 16 GB" in refuse_too_large(config.Train(), Weights(str(tiny_model)), Work(1024, 8, 0.1))
     assert "may not suffice" in at_most(config.Train(), large)[1][0]
+
+
+def test_rows_are_counted_as_they_are_filled_up_in_a_batch(tiny_model: Path) -> None:
+    found, machine, options = shape(Weights(str(tiny_model))), MACHINES["laptop"], config.Train(batch=4)
+
+    def need(longest: int, trained: int) -> dict[str, float]:
+        return _need(options, found, machine, Work(longest, 4, trained / longest))._asdict()
+
+    assert need(65, 30) == pytest.approx(need(128, 30)), "what fills up is computed, and not trained"
+    assert need(64, 30)["activations"] == pytest.approx(need(128, 30)["activations"] / 2)
+    assert need(129, 30)["activations"] == pytest.approx(need(64, 30)["activations"] * 3)
 
 
 def test_the_memory_of_a_container_counts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,3 +161,22 @@ def test_a_checkpoint_counts_when_it_is_whole(tmp_path: Path) -> None:
     seal(tmp_path / "checkpoint-2")
     sweep(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-2"]
+
+
+def test_two_checkpoints_within_a_second_are_no_news(tmp_path: Path) -> None:
+    need_torch()
+    from transformers import trainer_utils
+
+    told: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    for step in (2, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    type(trainer_utils.logger).warning_once.cache_clear()  # another test may have heard it
+    trainer_utils.logger.addHandler(listener)
+    try:
+        assert [Path(path).name for path in trainer_utils.sort_checkpoints(str(tmp_path), use_mtime=True)] == ["checkpoint-2", "checkpoint-10"]
+        trainer_utils.logger.warning("This is news.")
+    finally:
+        trainer_utils.logger.removeHandler(listener)
+    assert told == ["This is news."]

@@ -1,4 +1,4 @@
-"""LoRA, QLoRA and full training: each learns, and what it saves loads with stock libraries."""
+"""LoRA, QLoRA and full training: what each starts from, what it refuses, and how it is set. That each learns is in test_matrix.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from groundling import config
 from groundling.errors import InputError, MachineError, ModelError
 from groundling.llm.local import Local, bf16_is_fast, need_torch
-from groundling.llm.weights import Weights, resolve
+from groundling.llm.weights import Weights
 from groundling.llm.weights import trained as trained_run
 from groundling.train import describe, saved, train
 from groundling.train.checks import base_of, check
@@ -21,30 +21,6 @@ from groundling.workspace import Output
 
 from .learning import options, rows, same, trained, weights
 from .test_tokens import example
-
-NANO = Path(resolve("nano"))
-PROMPT = list(range(20, 30))
-
-
-def likelihood(network, ids: list[int], answer: int) -> float:
-    import torch
-
-    with torch.no_grad():
-        return torch.log_softmax(network(input_ids=torch.tensor([ids])).logits[0, -1].float(), -1)[answer].item()
-
-
-@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
-def test_each_method_learns_and_stock_libraries_load_what_it_saves(tmp_path: Path, method: str) -> None:
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    log = trained(NANO, tmp_path / "m", method=method, steps=6, rate=0.001 if method == "full" else 0.01)
-    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
-    base = AutoModelForCausalLM.from_pretrained(NANO)
-    before = likelihood(base, PROMPT, 7)
-    after = AutoModelForCausalLM.from_pretrained(tmp_path / "m") if method == "full" else PeftModel.from_pretrained(base, str(tmp_path / "m"))
-    assert likelihood(after, PROMPT, 7) > before + 1
-    assert (tmp_path / "m" / "adapter_model.safetensors").exists() == (method != "full")
 
 
 def test_qlora_trains_on_a_base_in_doubly_quantised_nf4(tiny_model: Path) -> None:
@@ -132,6 +108,20 @@ def test_precision_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> N
         assert precision(options()) == expected
     with pytest.raises(MachineError, match="no bf16"):
         precision(options(precision="bf16"))
+
+
+def test_one_process_takes_one_gpu_of_several(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    need_torch()
+    import torch
+    from transformers import TrainingArguments
+
+    monkeypatch.setattr("groundling.train.trainer.device", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert TrainingArguments(output_dir=str(tmp_path), per_device_train_batch_size=8).train_batch_size == 32, "as transformers has it"
+    found = arguments(TrainingArguments, options(batch=8, precision="fp32"), 1, tmp_path)
+    assert found.train_batch_size == found.eval_batch_size == 8 and found.n_gpu == 1
+    monkeypatch.setattr("groundling.train.trainer.device", lambda: "cpu")
+    assert arguments(TrainingArguments, options(batch=8, precision="fp32"), 1, tmp_path).n_gpu == 0, "where there is none there is none"
 
 
 def rates(chosen: config.Train, steps: int, folder: Path) -> list[float]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from groundling import doctor
 from groundling.answer import Answerer, Asked
 from groundling.config import Config, Endpoint, Train
 from groundling.errors import ConfigError, ModelError
@@ -173,6 +175,27 @@ def test_other_mistakes_are_told() -> None:
     with pytest.raises(ConfigError, match="no price_train"):
         hosted.prices(Config(budget_usd=1), "gpt", ENDPOINT.model_copy(update={"price_train": 0}))
     hosted.prices(Config(budget_tokens=1), "gpt", ENDPOINT.model_copy(update={"price_train": 0}))
+
+
+def test_all_mistakes_are_told_together_by_the_run_and_the_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"method": "api", "base": "gpt", "rank": 4, "rate": 0.1, "epochs": 1.5, "objective": "smpo"}
+    with pytest.raises(ConfigError) as raised:
+        hosted.check(config(**wrong))
+    sentences = ["train.objective smpo", "train.rank is not for", "train.rate is not for", "train.epochs = 1.5"]
+    assert [one for one in sentences if one not in str(raised.value)] == [] and str(raised.value).count("A provider takes epochs") == 1
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    gpt = ENDPOINT.model_dump(mode="json") | {"price_train": 0, "price_out": 0, "key_env": "NO_SUCH_KEY"}
+    (tmp_path / "a.md").write_text("# A")
+
+    def told(models: dict[str, Any], train: dict[str, Any]) -> str:
+        (tmp_path / "groundling.yaml").write_text(yaml.safe_dump({"budget_usd": 1, "models": models, "train": train}))
+        return next(c.says for c in doctor.project(tmp_path) if c.what == "training")
+
+    more = ["has no price_train", "lacks price_in or price_out", '"NO_SUCH_KEY" is not set']
+    assert [one for one in sentences + more if one not in told({"gpt": gpt}, wrong)] == []
+    assert 'train.base = "gtp"' in (said := told({"gpt": gpt}, wrong | {"base": "gtp"})) and "train.rank is not for" in said
+    assert sum("gtp" in c.says for c in doctor.project(tmp_path)) == 1, "what is wrong is told once"
+    assert "train.suffix is for train.method api" in told({}, {"suffix": "x"})
 
 
 def test_settings_that_the_provider_never_sees_make_no_model_stale() -> None:

@@ -21,6 +21,7 @@ from groundling.train.objectives.dpo import start_of
 from groundling.train.pairs import PairRow
 from groundling.train.sizing import estimate, shape, shape_of
 from groundling.train.tokens import Row
+from groundling.train.trainer import WHOLE
 from groundling.workspace import Output
 
 from .preferring import labelled, pair, pair_rows
@@ -65,6 +66,7 @@ def step_of(objective: str, options: config.Train, base: Path, rows: list[Any], 
     module.run(rows, Weights(str(base)), options, 1, folder, unwatched)
     [trainer] = seen
     batch = trainer.data_collator([trainer.train_dataset[n] for n in range(len(rows))])
+    assert batch["input_ids"].shape[1] % WHOLE == 0, "as the estimate of a training fills its rows up"
     trainer.model.train()
 
     def step() -> None:

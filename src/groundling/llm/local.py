@@ -46,8 +46,15 @@ def need_torch(extra: str = "train") -> None:
         raise MachineError(f'A local model needs the extra [{extra}] ({error.name} is missing): pip install "groundling[{extra}]".') from error
     logging.disable_progress_bar()
     python_logging.getLogger("bitsandbytes").setLevel(python_logging.ERROR)  # it warns of kernels that are fetched from a hub
+    python_logging.getLogger("huggingface_hub.utils._http").setLevel(python_logging.ERROR)  # each retry; what comes of them is told as an error
+    python_logging.getLogger("transformers.trainer_utils").addFilter(_of_use)
     # Their warnings to each other of names that will change: nobody who trains or asks can act on them.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\b")
+
+
+def _of_use(record: python_logging.LogRecord) -> bool:
+    """All but one warning: of two checkpoints within a second it doubts the file system's times and goes by their steps, which is what is wanted."""
+    return "mtime may not be reliable" not in record.getMessage()
 
 
 def device() -> str:

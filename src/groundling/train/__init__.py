@@ -19,7 +19,9 @@ from ..workspace import Output, write_json
 from . import launch
 from .checks import base_of, check
 from .dial import Work, refuse_too_large, within
+from .model import computing
 from .options import needs_of
+from .packing import given_up
 from .scoring import Job
 from .several import count
 from .sizing import shape
@@ -62,7 +64,10 @@ def train(records: Iterable[Any], options: Train, base: Weights, seed: int, out:
         out.note(processes=processes)
     if options.size or limit:  # what was chosen is in no setting
         out.note(settled={name: getattr(options, name) for name in SIZED})
-    out.note(memory_estimate=estimated, device=device(), **({"preset": preset} if preset else {}), **({"advice": [limit]} if limit else {}))
+    chosen, unpacked = computing(options, base), given_up(out.folder)
+    out.note(computing=chosen._replace(packing=chosen.packing and not unpacked)._asdict())
+    advice = [sentence for sentence in (limit, unpacked) if sentence]
+    out.note(memory_estimate=estimated, device=device(), **({"preset": preset} if preset else {}), **({"advice": advice} if advice else {}))
 
 
 def _all_too_long(count: int, options: Train, limited: bool) -> str:

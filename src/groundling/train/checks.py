@@ -6,6 +6,7 @@ One list. The training asks it before it begins; `run`, `plan`, `doctor` and the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Any, NamedTuple
 from .. import grounding
 from ..config import Train
 from ..errors import ConfigError, MachineError, ModelError, UserError
+from ..llm.local import need_torch
 from ..llm.weights import Weights
 from ..registry import nearest
+from . import kernels
 from .dial import Work, refuse_too_large, settle
 from .model import precision, why_not
 from .options import needs_of
 from .several import wanted
-from .sizing import shape
+from .sizing import kind_of, shape
 from .tracking import need_trackers
 
 SHORT = 64  # tokens of the shortest example that is worth training on: the least that `max_length` may be
@@ -101,6 +104,16 @@ def _arithmetic(options: Train, base: Base) -> None:
         precision(options)
 
 
+def _computing(options: Train, base: Base) -> None:
+    """An attention, kernels or packing by name that is not to be had."""
+    arithmetic: str = options.precision
+    supported: tuple[str, ...] | None = None
+    with suppress(UserError):  # what is wrong with precision or architecture is said already
+        arithmetic = precision(options)
+        supported = _network(base.weights.base, base.fetch).attentions if base.weights else None
+    kernels.refuse(options, kind_of(base.weights) if base.weights else "", arithmetic, supported)
+
+
 def _whole_base(options: Train, base: Base) -> None:
     if options.method == "qlora" and base.adapter:
         raise ModelError(
@@ -117,7 +130,7 @@ def _targets(options: Train, base: Base) -> None:
         raise ModelError(
             "train.targets names lm_head: the loss reads its weights directly, so an adapter there would never be trained. Leave it out."
         )
-    layers = _layers(base.weights.base, base.fetch) if base.weights else ()
+    layers = _network(base.weights.base, base.fetch).layers if base.weights else ()
     for name in options.targets:
         if layers and name not in layers:
             raise ModelError(f'train.targets: {options.base} has no layer "{name}" for an adapter.{nearest(name, list(layers))}')
@@ -125,13 +138,26 @@ def _targets(options: Train, base: Base) -> None:
 
 def _architecture(options: Train, base: Base) -> None:
     if base.weights:
-        _layers(base.weights.base, base.fetch)
+        _network(base.weights.base, base.fetch)
+
+
+class Network(NamedTuple):
+    """The names of the layers that can have an adapter, and the attentions that the network is written for."""
+
+    layers: tuple[str, ...] = ()
+    attentions: tuple[str, ...] | None = None
+
+
+_FLAGS = {kernels.PLAIN: "_supports_sdpa", kernels.FLASH: "_supports_flash_attn", kernels.FLEX: "_supports_flex_attn"}
 
 
 @lru_cache(maxsize=8)
-def _layers(base: str, fetch: bool) -> tuple[str, ...]:
-    """The names of the layers that can have an adapter: of the network that the configuration describes, without its weights. () where the
-    configuration is not here. Raises ModelError where no such network is known."""
+def _network(base: str, fetch: bool) -> Network:
+    """What is known of the network that the configuration describes, without its weights; nothing where the configuration is not here.
+
+    Raises ModelError where no such network is known.
+    """
+    need_torch()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
@@ -143,11 +169,12 @@ def _layers(base: str, fetch: bool) -> tuple[str, ...]:
     except OSError as error:
         if fetch or Path(base).is_dir():
             raise ModelError(why_not(base, error)) from error
-        return ()
+        return Network()
     except (ValueError, KeyError) as error:
         raise ModelError(why_not(base, error)) from error
     kinds = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d, Conv1D)
-    return tuple(sorted({name.rpartition(".")[2] for name, module in network.named_modules() if isinstance(module, kinds)}))
+    layers = {name.rpartition(".")[2] for name, module in network.named_modules() if isinstance(module, kinds)}
+    return Network(tuple(sorted(layers)), tuple(name for name, flag in _FLAGS.items() if getattr(network, flag, False)))
 
 
 def _length(options: Train, base: Base) -> None:
@@ -177,5 +204,5 @@ def _tokenizer(options: Train, base: Base) -> None:
 
 
 CHECKS: tuple[Callable[[Train, Base], None], ...] = (
-    _dropout, _format, _several, _packages, _trackers, _arithmetic, _whole_base, _architecture, _targets, _length, _room, _tokenizer,
+    _dropout, _format, _several, _packages, _trackers, _arithmetic, _whole_base, _architecture, _computing, _targets, _length, _room, _tokenizer,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +12,13 @@ from typing import Any, NamedTuple
 from ..config import Train
 from ..errors import MachineError, TooLarge
 from ..llm.weights import Weights
+from . import kernels
+from .model import computing
 from .options import needs_of
 from .ranks import parts
 from .several import count
-from .sizing import TRAINED_SHARE, Estimate, Shape, divided, estimate, shape
+from .sizing import TRAINED_SHARE, Estimate, Shape, divided, estimate, kind_of, shape
+from .trainer import WHOLE
 
 
 class Machine(NamedTuple):
@@ -74,6 +78,12 @@ def settle(options: Train, base: Weights) -> tuple[Train, list[str]]:
     return settled, [told, f"  memory at most {_told(settled, found, machine).told()} of {machine.room / 1e9:.3g} GB"]
 
 
+def settled(options: Train, base: Weights) -> tuple[Train, list[str]]:
+    """The same for a training that is about to begin, with a line on how it computes; none where the base's configuration is not here yet."""
+    options, lines = settle(options, base)
+    return options, lines + (kernels.told(options, computing(options, base)) if kind_of(base) else [])
+
+
 _ALL = ("method", "batch", "accumulate", "checkpointing", "max_length")
 
 
@@ -108,9 +118,10 @@ def _told(options: Train, found: Shape, machine: Machine) -> Estimate:
 
 
 def _need(options: Train, found: Shape, machine: Machine, work: Work) -> Estimate:
-    """What one process needs."""
+    """What one process needs. Rows are filled up to a multiple of `WHOLE`, with what is not trained."""
     rows = min(work.rows, parts(options, machine.processes)[0]) if machine.processes > 1 else work.rows
-    whole = estimate(found, options, machine.device, rows * work.longest, work.share)
+    filled = work.longest + -work.longest % WHOLE
+    whole = estimate(found, options, machine.device, rows * filled, work.share * work.longest / filled, filled)
     return divided(whole, found, options, machine.processes)
 
 
@@ -153,7 +164,7 @@ def memory_limit(limits: tuple[str, ...] = ("/sys/fs/cgroup/memory.max", "/sys/f
 
 def fits(options: Train, base: Weights, work: Work) -> tuple[bool, str]:
     """Whether a step fits this machine, and a sentence with the estimate. True where nothing is known of the base's shape."""
-    found, machine = shape(base), here(options)
+    found, machine, options = shape(base), here(options), _as_here(options, base)
     if found is None:
         return True, f"no memory estimate: the configuration of {options.base} is not on this machine yet, or is of a kind that is not known"
     need = _need(options, found, machine, work)
@@ -164,6 +175,14 @@ def fits(options: Train, base: Weights, work: Work) -> tuple[bool, str]:
     least = next(_that_fit(as_long, found, machine, {*_ALL} - {"max_length"}), None)
     least = least or next(_that_fit(options, found, machine, {*_ALL}), None)
     return False, f"{said}. {_would(least)}"
+
+
+def _as_here(options: Train, base: Weights) -> Train:
+    """The settings with the attention that packed rows meet on this machine: with some a mask is kept for them, with others nothing."""
+    if options.packing == "on" and options.attention == "auto":
+        with suppress(MachineError):  # a precision that this machine does not have, which is said elsewhere
+            return options.model_copy(update={"attention": computing(options, base).attention or "auto"})
+    return options
 
 
 def at_most(options: Train, base: Weights) -> tuple[Train, list[str]]:

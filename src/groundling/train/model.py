@@ -8,6 +8,8 @@ from ..config import Train
 from ..errors import MachineError, ModelError
 from ..llm.local import bf16_is_fast, device, merged
 from ..llm.weights import Weights
+from . import kernels
+from .sizing import kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,20 +36,32 @@ def stored(options: Train) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision(options)]
 
 
+def computing(options: Train, base: Weights) -> kernels.Computing:
+    """Attention, kernels and packing as they are chosen for this base on this machine. Raises MachineError for a precision that it does not have."""
+    return kernels.choose(options, kind_of(base), precision(options))
+
+
 def load(base: Weights, options: Train, kind: Any = None, **more: Any) -> torch.nn.Module:
     """The network to train, its adapters merged into it. `kind` is a class with `from_pretrained`, else AutoModelForCausalLM.
 
-    Raises ModelError where the base is not there or is of a kind that is not known, MachineError where four bits are not to be had.
+    Raises ModelError where the base is not there or is of a kind that is not known, MachineError where four bits or an attention are not to be had.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     if options.method == "qlora":
         more |= _four_bits(options)
+    attention = computing(options, base).attention
+    if options.attention != "auto" or attention == kernels.FLASH:  # else transformers' own choice, which is sdpa where a network has it
+        more |= {"attn_implementation": attention}
     try:
         network = (kind or AutoModelForCausalLM).from_pretrained(base.base, dtype=stored(options), **more)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(why_not(base.base, error)) from error
+    except ImportError as error:
+        if attention != kernels.FLASH:
+            raise
+        raise MachineError(f"The package flash-attn cannot be used here: {str(error).splitlines()[0]} Set train.attention=sdpa.") from error
     if options.method == "qlora" and device() == "cpu":
         _keep_layout(network)
     return merged(network, base.adapters)
@@ -96,3 +110,14 @@ def adapter(options: Train, task: str = "CAUSAL_LM", **more: Any) -> Any:
         r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout,
         target_modules=options.targets if isinstance(options.targets, str) else list(options.targets), task_type=task, **more,
     )  # fmt: skip
+
+
+def in_32_bits(network: Any) -> None:
+    """Put what is trained into 32 bits, where a base may lie in fewer.
+
+    TRL halves an adapter on a base in four bits. Steps that are small beside a weight would be lost in it, a training that was interrupted
+    would go on in 32 bits all the same, and a head in 16 bits cannot read a network that computes in 32.
+    """
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ def prove(trainer: Any, checkpoint: Path) -> None:
     network = trainer.accelerator.unwrap_model(trainer.model)
     live = _live(network)
     ranks.first(lambda: _compare(checkpoint, live))
-    # The layers of a split network are gathered in the precision of the arithmetic: what goes into them must be cast to it.
-    with trainer.accelerator.autocast() if ranks.size() > 1 else nullcontext():
+    # As it computes in training: the layers of a split network are gathered in that precision, flash attention takes 16 bits only, also where the
+    # weights are in 32, and a head in 32 bits may stand on a base in 16.
+    with trainer.accelerator.autocast():
         _speaks(network, trainer.processing_class, checkpoint)
 
 

@@ -78,10 +78,14 @@ def train_there(records: Iterable[Any], options: Train, seed: int, place: Place,
     store, journal = JobStore(place.journal), Journal(place.journal)
     try:
         wanted = wanted_of(lines, beside, options, seed, place)
-        asyncio.run(_trained(Tuner(Api(place.name, place.endpoint), store, place.root, place.say), wanted, options, place, (out, journal, watch)))
+        asyncio.run(_trained(_tuner(place, store), wanted, options, place, (out, journal, watch)))
     finally:
         journal.close()
         store.close()
+
+
+def _tuner(place: Place, store: JobStore) -> Tuner:
+    return Tuner(Api(place.name, place.endpoint, say=place.say), store, place.root, place.say)
 
 
 async def _trained(tuner: Tuner, wanted: Wanted, options: Train, place: Place, into: tuple[Output, Journal, Watch]) -> None:

@@ -1,7 +1,7 @@
 """How much memory a training takes, from the base's configuration alone: nothing is loaded.
 
 The parts are weights, gradients, the optimiser's state, activations, logits, and what the libraries take themselves. Activations are counted for
-the layers that Llama and its relatives are made of, with an attention that keeps no table of all pairs of tokens.
+the layers that Llama and its relatives are made of, with an attention that keeps no table of all pairs of tokens unless one is asked for by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from ..config import Train
 from ..llm.branches import sees_all
+from ..llm.hub import cached
 from ..llm.weights import Weights
+from .kernels import SKIPPING
 from .options import needs_of
 
 NF4 = 0.52  # bytes of a weight in four bits, with its doubly quantised scales
@@ -80,24 +82,28 @@ class Estimate(NamedTuple):
 
 def shape(base: Weights) -> Shape | None:
     """The shape of a base that is on this machine; None where its configuration is not, or is of a kind that is not known."""
-    path = Path(base.base) / "config.json" if Path(base.base).is_dir() else _cached(base.base)
-    if path is None or not path.is_file():
-        return None
+    data = _configuration(base)
     try:
-        data = json.loads(path.read_bytes())
-        return shape_of(data.get("text_config", data))
+        return shape_of(data.get("text_config", data)) if data else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _cached(name: str) -> Path | None:
-    """A hub's config.json that was fetched before; nothing is sent."""
+def kind_of(base: Weights) -> str:
+    """The architecture's name (`model_type`) of a base that is on this machine, else empty."""
+    return str(_configuration(base).get("model_type", ""))
+
+
+def _configuration(base: Weights) -> dict[str, Any]:
+    """A base's config.json; {} where it is not on this machine, or holds nothing of use."""
+    path = Path(base.base) / "config.json" if Path(base.base).is_dir() else cached(base.base)
+    if path is None or not path.is_file():
+        return {}
     try:
-        from huggingface_hub import try_to_load_from_cache
-    except ImportError:
-        return None
-    found = try_to_load_from_cache(name, "config.json")
-    return Path(found) if isinstance(found, str) else None
+        data = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def shape_of(data: dict[str, Any]) -> Shape:
@@ -122,8 +128,11 @@ def trainable(found: Shape, options: Train) -> int:
     return found.layers * sum(options.rank * (a + b) * n for a, b, n in (each[name] for name in named))
 
 
-def estimate(found: Shape, options: Train, device: str, tokens: int, share: float = TRAINED_SHARE) -> Estimate:
-    """The peak of one step over batches of `tokens` (padding counts; all replies that are read of an example), of which `share` are trained."""
+def estimate(found: Shape, options: Train, device: str, tokens: int, share: float = TRAINED_SHARE, longest: int = 0) -> Estimate:
+    """The peak of one step over batches of `tokens` (padding counts; all replies that are read of an example), of which `share` are trained.
+
+    `longest` is the longest row, which tables of pairs of tokens are as wide as, where an attention keeps them.
+    """
     needs = needs_of(options)
     if not needs.vocabulary:
         found, share = found._replace(tied=True), 0.0  # a head for numbers has the place of the vocabulary's
@@ -134,7 +143,7 @@ def estimate(found: Shape, options: Train, device: str, tokens: int, share: floa
         if options.method == "full" else _weights(found, options, device, number) + 4 * changed,
         gradients=4 * changed,
         optimiser=(2 if options.optimizer == "adamw_8bit" else 8) * changed,
-        activations=_activations(found, options, number, tokens),
+        activations=_activations(found, options, number, tokens) + _tables(found, options, number, tokens, longest),
         # As made, in fp32, and the gradient; where probabilities of single tokens are taken out of them, two of the latter.
         logits=math.ceil(tokens * share) * found.vocabulary * (number + (12 if needs.together else 8)),
         libraries=LIBRARIES["cuda" if device == "cuda" else "cpu"],
@@ -162,6 +171,24 @@ def _weights(found: Shape, options: Train, device: str, number: int) -> float:
         largest = max(a * b for a, b, _ in found.linears().values())
         return found.linear * NF4 + rest * (2 if device == "cuda" else 4) + largest * number  # one layer at a time is unpacked
     return found.parameters * (number if device == "cuda" else 4 + (number if number < 4 else 0))
+
+
+def _tables(found: Shape, options: Train, number: int, tokens: int, longest: int) -> float:
+    """What is kept for all pairs of tokens of a row: with eager attention the scores, in packed rows the mask that keeps examples apart.
+
+    What skips such pairs keeps nothing. Packed rows have no more tokens together than the others, but may be as long as `max_length`.
+    """
+    packed, eager = options.packing == "on", options.attention == "eager"
+    if options.attention in SKIPPING or not (packed or eager):
+        return 0.0
+    pairs = tokens * (max(longest, min(tokens, options.max_length)) if packed else longest)
+    # Of scores the probabilities, in fp32 and as cast from it, and in one layer what the backward pass makes of them; a mask in the numbers of the
+    # arithmetic, and once as it was made.
+    kept, passing = (found.heads * (4 if number == 4 else 6), found.heads * 12) if eager else (number, 1)
+    # Behind a mask, keys and values that several heads share are written out for each.
+    spread = tokens * 2 * (found.heads - found.groups) * found.head * number
+    layers = 1 if options.checkpointing else found.layers
+    return layers * (pairs * kept + spread) + pairs * passing
 
 
 def _activations(found: Shape, options: Train, number: int, tokens: int) -> float:

@@ -22,8 +22,9 @@ from ..panel import Watch
 from . import ranks
 from .checkpoints import all_of, last_checkpoint, publish, step_of, sweep
 from .guard import guard, kept
+from .kernels import fused
 from .log import entries
-from .model import precision
+from .model import in_32_bits, precision
 from .order import keep_order
 from .progress import Judged, judging, watched
 from .sharded import spread
@@ -76,7 +77,11 @@ def arguments(kind: type, options: Train, seed: int, folder: Path, rows: Sequenc
         }  # fmt: skip
     if ranks.size() > 1:  # a model that is split is never whole on one GPU, where the trainer would put it first
         kind = type(kind.__name__, (kind,), {"place_model_on_device": property(lambda self: False)})
-    return kind(**found | _falling(options) | _optimiser(options) | more)
+    made: Any = kind(**found | _falling(options) | _optimiser(options) | more)
+    # Where one process sees several GPUs transformers would take them all (DataParallel): each step would have as many times the examples, and the
+    # network would be wrapped in what our losses do not read through. Several GPUs are several processes here. Asking sets the devices up.
+    made._n_gpu = min(made.n_gpu, 1)
+    return made
 
 
 def _falling(options: Train) -> dict[str, Any]:
@@ -103,10 +108,12 @@ def fit(trainer: Any, options: Train, folder: Path, watch: Watch) -> list[dict[s
     if isinstance(watch, Judged):
         trainer.add_callback(judging(watch))
     keep_order(trainer)
-    spread(trainer, options, last)
+    in_32_bits(trainer.model)
     start = step_of(last) if last else 0
-    with watch(watched(trainer, start)), told(checkpoints), following(trainer, options, folder):
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    with fused(trainer.model, options):
+        spread(trainer, options, last)
+        with watch(watched(trainer, start)), told(checkpoints), following(trainer, options, folder):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     ranks.first(lambda: _leave(trainer, options, folder))
     return log_of(trainer)
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from .. import registry
 from ..errors import GroundlingError
 from ..llm.local import need_torch
-from ..panel import View, unwatched
+from ..panel import View, beside, unwatched
 from ..workspace import write_json
 from . import ranks, task
 
@@ -28,20 +28,12 @@ def main(folder: Path) -> None:
 
     @contextmanager
     def publish(view: Callable[[], View]) -> Iterator[None]:
-        over = threading.Event()
-
         def write() -> None:
-            while not over.wait(EVERY):
-                write_json(folder / task.VIEW, view()._asdict())
             write_json(folder / task.VIEW, view()._asdict())
 
-        thread = threading.Thread(target=write, name="progress", daemon=True)
-        thread.start()
-        try:
+        with beside(EVERY, write):
             yield
-        finally:
-            over.set()
-            thread.join()
+        write()
 
     try:
         with ranks.joined():

@@ -10,18 +10,21 @@ from ...config import Train
 from ...llm.weights import Weights
 from ...panel import Watch
 from ..model import adapter, load
+from ..packing import pack
 from ..sharded import within
 from ..tokens import Row
 from ..trainer import WHOLE, arguments, fit, held_out, prepare
 
-# Models whose logits are the output embedding of the last hidden state and nothing more (no soft cap, no scale).
+# Models whose logits are the output embedding of the last hidden state and nothing more (no soft cap, no scale). That they are those of
+# `kernels.KNOWN` is chance: a network with a soft cap may get fused kernels, and one without any may have a plain head.
 PLAIN_HEAD = {"llama", "mistral", "qwen2", "qwen3"}
 
 
 def trainer_class() -> type:
     """TRL's trainer with one change: the vocabulary is projected only where the loss looks (one token in seventeen of RAFT data).
 
-    Rows are padded on the right, where a causal model needs no mask: no token before the padding can see it.
+    Rows are padded on the right, where a causal model needs no mask: no token before the padding can see it. Packed rows have none either: they tell
+    examples apart by positions that begin anew.
     """
     from torch.nn.functional import cross_entropy, pad
     from trl import SFTTrainer
@@ -36,13 +39,13 @@ def trainer_class() -> type:
             at = labels != -100
             wanted = labels[at]
 
-            def logits_at(ids: Any) -> Any:
-                hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state
+            def logits_at(ids: Any, places: Any) -> Any:
+                hidden = network.model(input_ids=ids, position_ids=places, use_cache=False).last_hidden_state
                 looked_at = hidden[:, :-1][at]
                 return network.get_output_embeddings()(pad(looked_at, (0, 0, 0, -len(looked_at) % WHOLE)))
 
             with self.accelerator.autocast():
-                logits = within(model, logits_at, inputs["input_ids"])
+                logits = within(model, logits_at, inputs["input_ids"], inputs.get("position_ids"))
             total = cross_entropy(logits[: len(wanted)].float(), wanted, reduction="sum")
             if num_items_in_batch is None:
                 return total / at.sum()
@@ -74,4 +77,5 @@ def run(rows: Sequence[Row], base: Weights, options: Train, seed: int, folder: P
         processing_class=tokenizer,
         peft_config=adapter(options),
     )
+    pack(trainer, options, folder)
     return fit(trainer, options, folder, watch)
