@@ -8,8 +8,8 @@
 
 On a CPU: TRL's SFTTrainer as it comes, with packing, grouped by length, LLaMA-Factory as it comes and grouped, and groundling, each in a process
 of its own, over the same rows and the same 2.6 M random weights, trained in full, 8 rows a step. Those that see the same batches have their losses
-compared step by step. On a GPU, where there is one: a Llama of the shape of the 8 B with random weights and LoRA, rows of 2,048 tokens. Writes
-results.json and the table in the README.
+compared step by step. groundling trains by the whole of its objective, as a run does. On a GPU, where there is one: a Llama of the shape of the
+8 B with random weights and LoRA, rows of 2,048 tokens. Writes results.json and the table in the README.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
+from own import EVERY, GROUPED, ours, timed  # noqa: E402
 from peers import CACHE, Missing, environment, figures  # noqa: E402
 
 README = HERE.parent / "README.md"
 CPU = {"trl": "TRL `SFTTrainer` as it comes", "packed": "TRL, packing", "grouped": "TRL, grouped by length", "ours": "groundling"}
 FACTORY = {"trl": "LLaMA-Factory", "grouped": "LLaMA-Factory, grouped by length"}  # by the contender of TRL that sees the same batches
-EVERY = {"logging_steps": 1, "save_strategy": "no", "learning_rate": 1e-3, "report_to": "none", "disable_tqdm": True, "num_train_epochs": 1}
-GROUPED = {"train_sampling_strategy": "group_by_length", "data_seed": 42, "seed": 42}
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12}  # dense bf16, multiplications and additions a second
 EIGHT = {"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8}
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 2}
@@ -70,19 +69,11 @@ def network(shape: dict[str, int], vocabulary: int, dtype: Any, device: str) -> 
 
 
 def arguments(contender: str, folder: str, **more: Any) -> Any:
-    """Of TRL what its name says and nothing else; of groundling its own."""
+    """Of TRL what its name says and nothing else."""
     from trl import SFTConfig
 
-    from groundling.config import Train
-    from groundling.train.objectives.sft import WHOLE
-    from groundling.train.trainer import arguments as ours
-
-    seen = EVERY | more
-    if contender == "ours":
-        options = Train(method="full", batch=8, epochs=1, warmup=0.0, scheduler="linear")
-        return ours(SFTConfig, options, 42, Path(folder), (), max_length=None, packing=False, pad_to_multiple_of=WHOLE, **seen)
     named = {"packed": {"packing": True}, "grouped": GROUPED}.get(contender, {})
-    return SFTConfig(output_dir=folder, **{"per_device_train_batch_size": 8, "dataloader_pin_memory": False} | seen | named)
+    return SFTConfig(output_dir=folder, **{"per_device_train_batch_size": 8, "dataloader_pin_memory": False} | EVERY | more | named)
 
 
 def contend(contender: str, count: int) -> dict[str, Any]:
@@ -96,22 +87,23 @@ def contend(contender: str, count: int) -> dict[str, Any]:
         need_torch()  # what groundling sets before torch is its own; TRL runs as anybody would run it
     from trl import SFTTrainer
 
-    from groundling.train.objectives.sft import dataset, trainer_class
+    from groundling.train.objectives.sft import dataset
 
     data = rows(count, 1024)
-    tokenizer = load_tokenizer(resolve("nano"))
-    tokenizer.padding_side = "right"
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = (trainer_class() if contender == "ours" else SFTTrainer)(
-            model=network(SMALL, 16_384, torch.float32, "cpu"), args=arguments(contender, folder, use_cpu=True), train_dataset=dataset(data),
-            processing_class=tokenizer,
-        )  # fmt: skip
-        began, worked = time.perf_counter(), time.process_time()
-        trainer.train()
-        seconds, processor = time.perf_counter() - began, time.process_time() - worked
-    tokens = sum(len(row.ids) for row in data)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"tokens": tokens, "seconds": seconds, "processor": processor, "losses": losses, "parameters": trainer.model.num_parameters()}
+    found: dict[str, Any] = {"tokens": sum(len(row.ids) for row in data)}
+
+    def made() -> Any:
+        return network(SMALL, 16_384, torch.float32, "cpu")
+
+    with tempfile.TemporaryDirectory() as folder, timed(found):
+        if contender == "ours":
+            ours(made, data, folder, method="full", batch=8)
+        else:
+            tokenizer = load_tokenizer(resolve("nano"))
+            tokenizer.padding_side = "right"
+            args = arguments(contender, folder, use_cpu=True)
+            SFTTrainer(model=made(), args=args, train_dataset=dataset(data), processing_class=tokenizer).train()
+    return found | {"parameters": found.pop("model").num_parameters()}
 
 
 def factory(count: int, cache: Path) -> dict[str, dict[str, Any]]:
@@ -147,13 +139,14 @@ def on_gpu(contender: str, shape: dict[str, int], checkpointing: bool, steps: in
     from trl import SFTTrainer
 
     from groundling.config import Train
-    from groundling.llm.local import device, load_tokenizer
+    from groundling.llm.local import device, load_tokenizer, need_torch
     from groundling.llm.weights import resolve
     from groundling.train.model import adapter
-    from groundling.train.objectives.sft import dataset, trainer_class
+    from groundling.train.objectives.sft import dataset
 
     length, batch, at = (2048, 4, device()) if shape is EIGHT else (128, 4, device())
     times: list[float] = []
+    found: dict[str, Any] = {}
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
@@ -161,32 +154,43 @@ def on_gpu(contender: str, shape: dict[str, int], checkpointing: bool, steps: in
                 torch.cuda.synchronize()
             times.append(time.perf_counter())
 
-    tokenizer = load_tokenizer(resolve("nano"))
-    tokenizer.padding_side = "right"
-    with tempfile.TemporaryDirectory() as folder:
-        more = {"per_device_train_batch_size": batch, "max_steps": steps, "gradient_checkpointing": checkpointing}
-        found = arguments(contender, folder, **more, use_cpu=at == "cpu", bf16=True, **({} if contender == "ours" else {"max_length": length}))
-        trainer = (trainer_class() if contender == "ours" else SFTTrainer)(
-            model=network(shape, 128_256 if shape is EIGHT else 16_384, torch.bfloat16, at), args=found, processing_class=tokenizer,
-            train_dataset=dataset(rows(batch * steps, length, even=True)), peft_config=adapter(Train(rank=16)), callbacks=[Clock()],
-        )  # fmt: skip
-        trainer.train()
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            if at == "cuda":  # what it took to make the network is no part of it
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+
+    def made() -> Any:
+        return network(shape, 128_256 if shape is EIGHT else 16_384, torch.bfloat16, at)
+
+    data = rows(batch * steps, length, even=True)
+    with tempfile.TemporaryDirectory() as folder, timed(found, Clock()):
+        if contender == "ours":
+            need_torch()
+            ours(made, data, folder, rank=16, batch=batch, steps=steps, checkpointing=checkpointing)
+        else:
+            tokenizer = load_tokenizer(resolve("nano"))
+            tokenizer.padding_side = "right"
+            more = {"per_device_train_batch_size": batch, "max_steps": steps, "gradient_checkpointing": checkpointing, "max_length": length}
+            SFTTrainer(
+                model=made(), args=arguments(contender, folder, **more, use_cpu=at == "cpu", bf16=True), processing_class=tokenizer,
+                train_dataset=dataset(data), peft_config=adapter(Train(rank=16)),
+            ).train()  # fmt: skip
     rate = batch * length * (len(times) - 4) / (times[-1] - times[3])
     # Forward and the backward pass to the inputs: 4 operations a weight; frozen weights have no gradient. Attention: half of all pairs, three times.
-    weights = sum(p.numel() for n, p in trainer.model.named_parameters() if "embed_tokens" not in n and "lm_head" not in n)
+    weights = sum(p.numel() for n, p in found["model"].named_parameters() if "embed_tokens" not in n and "lm_head" not in n)
     operations = 4 * weights + 6 * shape["num_hidden_layers"] * shape["hidden_size"] * length
     name = torch.cuda.get_device_name(0) if at == "cuda" else "cpu"
     peak = next((value for key, value in PEAKS.items() if key in name), None)
     return {
         "device": name, "tokens_a_second": rate, "share_of_peak": rate * operations / peak if peak else None,
         "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if at == "cuda" else None,
-        "losses": [e["loss"] for e in trainer.state.log_history if "loss" in e],
+        "losses": found["losses"],
     }  # fmt: skip
 
 
-def started(*words: str) -> dict[str, Any]:
+def started(*words: str, **surroundings: str) -> dict[str, Any]:
     """This script once more, in a process of its own; its last line is the result."""
-    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, env=os.environ | surroundings)
     if done.returncode:
         sys.exit(f"{' '.join(words)} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -260,7 +264,7 @@ def main() -> None:
     import torch
 
     load = os.getloadavg()[0]
-    cpu = {name: started("--contender", name, "--rows", str(asked.rows)) for name in CPU}
+    cpu = {name: started("--contender", name, "--rows", str(asked.rows), CUDA_VISIBLE_DEVICES="") for name in CPU}
     theirs = factory(asked.rows, asked.cache) if asked.peers == "all" else {}
     names = [(name, on) for on in ("on", "off") for name in ("trl", "ours")] if torch.cuda.is_available() else []
     found = {

@@ -48,7 +48,7 @@ def speed() -> Iterator[ModuleType]:
     sys.path.insert(0, str(FOLDER / "train"))
     yield importlib.import_module("speed")
     sys.path[:] = before
-    for name in ("speed", "peers"):
+    for name in ("speed", "own", "peers"):
         del sys.modules[name]
 
 
@@ -86,6 +86,32 @@ def test_llama_factory_gets_the_rows_weights_and_settings_of_trl(speed: ModuleTy
         settings = one["settings"] | {"report_to": []}
         assert {key: getattr(theirs, key) for key in settings} == settings, "TRL has the same value of all that LLaMA-Factory is given"
         assert ("train_sampling_strategy" in settings) == (name == "grouped")
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
+def test_ours_is_the_whole_objective_in_the_batches_of_trl_grouped(speed: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+    from transformers import trainer_pt_utils
+
+    from groundling.train import guard
+
+    drawn: list[list[int]] = []
+    seen: list[Any] = []
+    draw, prove, train, made = trainer_pt_utils.get_length_grouped_indices, guard.prove, transformers.Trainer.train, speed.rows
+    monkeypatch.setattr(trainer_pt_utils, "get_length_grouped_indices", lambda *given, **named: drawn.append(draw(*given, **named)) or drawn[-1])
+    monkeypatch.setattr(guard, "prove", lambda trainer, checkpoint: seen.append(trainer) or prove(trainer, checkpoint))
+    monkeypatch.setattr(speed, "SMALL", speed.TINY)
+    monkeypatch.setattr(speed, "rows", lambda count, longest: made(count, 64))
+    grouped, ours = speed.contend("grouped", 40), speed.contend("ours", 40)
+    assert len(drawn) == 2 and drawn[0] == drawn[1] and sorted(drawn[0]) == list(range(40))
+    assert ours["losses"] == pytest.approx(grouped["losses"], rel=1e-3) and len(ours["losses"]) == 5, "each step is logged"
+    assert ours["tokens"] == grouped["tokens"] and ours["parameters"] == grouped["parameters"] and ours["seconds"] > 0 < ours["processor"]
+    assert len(seen) == 1, "its first checkpoint is saved and proved"
+    theirs, own = speed.arguments("grouped", "out", use_cpu=True), seen[0].args
+    same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "num_train_epochs", "train_batch_size", "bf16")
+    assert {name: getattr(own, name) for name in same} == {name: getattr(theirs, name) for name in same}
+    assert own.bf16 and not own.fp16 and own.gradient_accumulation_steps == theirs.gradient_accumulation_steps == 1
+    assert transformers.Trainer.train is train, "nothing stays changed"
 
 
 def test_only_train_is_timed(peers: ModuleType, tmp_path: Path) -> None:
