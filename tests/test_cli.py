@@ -95,6 +95,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["evaluate", "nano", "--documents", "docs"], ["--questions"]),
         (["evaluate", "nano"], ["--documents DIR and --questions"]),
         (["predict", "docs", " "], ["The text is empty"]),
+        (["predict", "docs", "How many?", "--k", "3"], ["no finished model"]),
         (["evaluate", "nano", "--documents", "docs", "--questions", "docs/scale.txt", "--k", "three"], ["--k three", "neither a number"]),
         (["list", "recipe"], ['no list "recipe"', 'Did you mean "recipes"']),
         (["init", "nowhere"], ["nowhere is not a folder"]),
@@ -197,6 +198,15 @@ def test_doctor_tells_of_a_config_that_does_not_load(place: Path) -> None:
     assert told.code == 2 and "NO  config" in told.out and "chunk.size = 'big'" in told.out
 
 
+def test_doctor_checks_the_config_with_settings_of_the_command_line(place: Path) -> None:
+    told = call("doctor", "docs", "--json", "--set", "chunk.splitter=recursiv", "--set", "train.base=./none", at=place)
+    wrong = [c["what"] for c in json.loads(told.out) if not c["ok"] and c["needed"]]
+    assert told.code == 2 and {"splitter", "base model"} <= {*wrong} and "config" not in wrong
+    told = call("doctor", "docs", "--set", "train.method=api", "--set", "chunk.overlap=1000", at=place)
+    assert told.code == 2 and "NO  config: " in told.out and "chunk.overlap = 1000: it must be smaller" in told.out
+    assert "no project is given" in sentence("doctor", "--set", "chunk.size=300", at=place)
+
+
 def test_doctor_checks_the_recipe_s_options_too(place: Path) -> None:
     (place / "docs" / "groundling.yaml").write_text("synthesize: {options: {distractor: 2}}\n")
     told = call("doctor", "docs", at=place)
@@ -297,6 +307,14 @@ def test_an_example_s_id_leads_back_to_its_chunk(curated: Path) -> None:
     found = json.loads(call("trace", "run", made["id"], "--json", at=curated).out)
     assert [e["id"] for e in found["example"]] == [made["id"]]
     assert [c["id"] for c in found["chunk"]] == [made["unit"]] and [d["id"] for d in found["document"]] == [made["document"]]
+
+
+def test_a_document_s_path_is_taken_for_its_id(curated: Path) -> None:
+    by_path = json.loads(call("trace", "run", "scale.txt", "--json", at=curated).out)
+    [document] = by_path["document"]
+    assert document["path"] == "scale.txt" and by_path["chunk"] and by_path["example"]
+    assert by_path == json.loads(call("trace", "run", document["id"], "--json", at=curated).out)
+    assert "no document has that path" in sentence("trace", "run", "cale.txt", at=curated)
 
 
 def test_an_id_that_nothing_has_is_a_sentence(curated: Path) -> None:

@@ -12,6 +12,7 @@ from groundling import config
 from groundling.commands.starting import commented
 from groundling.config import Config, Section
 from groundling.errors import ConfigError
+from groundling.misread import read
 
 
 @pytest.fixture
@@ -65,6 +66,8 @@ def test_documents_are_relative_to_the_config(folder: Path) -> None:
         ("chunk: {size: big}", "chunk.size = 'big'"),
         ("chunk: {size: 3}", "chunk.size = 3"),
         ("chunk: [1, 2]", "chunk = [1, 2]"),
+        ("chunk: {size: 300, overlap: 300}", "chunk.overlap = 300: it must be smaller than chunk.size = 300, or a chunk would hold nothing new."),
+        ("chunk: {size: 90}", "chunk.overlap = 100: it must be smaller than chunk.size = 90"),
         ("chunk: {size: null}", "chunk.size = None"),
         ("train: {format: rafft}", "train.format = 'rafft'"),
         ("held_out: 1", "held_out = 1"),
@@ -83,9 +86,82 @@ def test_a_mistake_is_told_with_its_place_and_value(folder: Path, text: str, tol
     assert told in said and "groundling.yaml" in said
 
 
+TABS = {
+    "rate:\t\t1e-3": "line 1, column 6", "a:\n  {b: 1,\tc: 2}": "line 2, column 9", "a:\tb: 1": "line 1, column 3",
+    "-\tx: 1": "line 1, column 2", "b\t: 2": "line 1, column 2", "a: 1 \t# c": "line 1, column 6",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "guess"),
+    [
+        ("chunk:\n\tsize: 300", "line 2, column 1", "a tab stands before the text"),
+        ("seed: 1\nchunk\n  # its size\n  size: 300", "line 2, column 1", "a colon is missing"),
+        ("name book\nseed: 3", "line 1, column 10", "a colon is missing"),
+        ("seed: 3\nname book", "line 2, column 1", "a colon is missing"),
+        ("seed:1\nname: x", "line 1, column 7", "a space is missing behind the colon"),
+        ("seed: 1\nname: 'book\nversion: 1", "line 2, column 7", "a quote is opened here and never closed"),
+        ("name: 'it's'", "line 1, column 11", "a quote is missing or there is one too many"),
+        ("name: a: b", "line 1, column 8", "the line's second colon"),
+        ("seed: 1\nchunk: {size: 300\n", "line 2, column 8", "a bracket is opened here and never closed"),
+        ("ingest:\n  include: *.md", "line 2, column 12", "a value may not begin with *. Put it into quotes"),
+        ("name: @me", "line 1, column 7", "a value may not begin with @. Put it into quotes"),
+        ('documents: "C:\\docs"', "line 1, column 16", "a backslash has a meaning of its own"),
+        ("chunk:\n  size: 300\n overlap: 3", "line 3, column 2", "indented otherwise than those that it belongs to"),
+        ("seed: 3\n  name: x", "line 2, column 7", "indented below a setting that has a value already"),
+        ("seed: 1\n---\nseed: 2", "line 2, column 1", "begins a second document"),
+        ("name: x\nseed: \x01", "line 2", "a control character"),
+        ("name: 2024-13-45", "line 1, column 7", "it is read as a date and cannot be one"),
+        ("name: !!timestamp x", "line 1, column 7", "it is read as a date and cannot be one"),
+        ("seed: !!int x", "line 1, column 7", "it is read as a whole number and cannot be one"),
+        ("seed: !!int ''", "line 1, column 7", "it is read as a whole number and cannot be one"),
+        ("seed: 1\nchunk: {size: " + "1" * 5000 + "}", "line 2, column 15", "it is read as a whole number and cannot be one"),
+        ("seed: !!float x", "line 1, column 7", "it is read as a number and cannot be one"),
+        ("seed: !!bool x", "line 1, column 7", "it is read as true or false and cannot be one"),
+        ('name: "\\U00110000"', "one of its values", "a letter is written by its number, and none has that number"),
+        ("seed: " + "[" * 3000, "one of its lines", "too many brackets or sections are opened within each other"),
+        *((text, place, "a tab stands there. Use spaces in its place") for text, place in TABS.items()),
+        ("train:\n  rate: 1\nseed: 2\ntrain:\n  epochs: 2", "line 4, column 1", '"train" is written twice in one section'),
+        ("chunk: {size: 1, 'size': 2}", "line 1, column 18", '"size" is written twice in one section'),
+        ("models:\n  sk-12345: 1\n  sk-12345: 2", "line 3, column 3", "a name is written twice in one section"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_yaml_that_is_not_readable_is_told_with_its_place_and_what_is_likely_wrong(folder: Path, text: str, place: str, guess: str) -> None:
+    said = refused(write(folder, text))
+    assert f"groundling.yaml, {place}, is not readable YAML: " in said and guess in said
+    for jargon in ("while parsing", "while scanning", "block", "mapping values", "token", "<", 'in "', "\t"):
+        assert jargon not in said
+
+
+def test_text_of_a_file_that_is_not_readable_is_not_repeated(folder: Path) -> None:
+    for wrong in ("models: {gpt: {key_env: sk-secret-1, model: *x}", "seed: !!int sk-secret-1", "sk-secret-1: 1\nsk-secret-1: 2"):
+        assert "sk-secret" not in refused(write(folder, wrong))
+
+
+def test_keys_that_a_merge_brings_beside_a_section_s_own_are_no_repetition() -> None:
+    """Nor where what is merged has merged before: PyYAML puts merged keys among a section's own, and may do so before that section is read."""
+    text = "x: {y: &a {<<: &b {k: 1, n: 2}, k: 3}}\nz: {<<: *a, n: 4}\nt: [{k: 1}, {k: 2}]"
+    assert read(text) == {"x": {"y": {"k": 3, "n": 2}}, "z": {"k": 3, "n": 4}, "t": [{"k": 1}, {"k": 2}]}
+
+
+def test_the_configs_of_the_examples_load() -> None:
+    files = [*(Path(__file__).parents[1] / "examples").rglob("*.yaml")]
+    assert len([config.load(file) for file in files]) > 3
+
+
+def test_a_run_s_own_config_that_is_not_readable_is_a_sentence(folder: Path) -> None:
+    from groundling.runs import open_run
+
+    (folder / "config.yaml").write_text("seed: 1\nname 'x", "utf-8")
+    (folder / "run.json").write_text('{"base": "."}')
+    with pytest.raises(ConfigError, match=r"config.yaml, line 2, column 1, is not readable YAML: a colon is missing"):
+        open_run(folder, None, [], print)
+
+
 def test_a_file_that_is_no_text_is_a_sentence(folder: Path) -> None:
-    (folder / "groundling.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "is not readable YAML" in refused(folder)
+    (folder / "groundling.yaml").write_bytes(b"seed: 1\n\xff\xfe\x00")
+    assert "groundling.yaml, line 2, is not readable YAML: a letter is not in UTF-8" in refused(folder)
 
 
 @pytest.mark.parametrize("text", ["just words", "- a\n- b"])
@@ -121,7 +197,8 @@ def test_a_setting_inside_options_is_reached(folder: Path) -> None:
         ("=5", "write it as section.key=value"),
         ("chunk.siez=5", 'Did you mean "size"?'),
         ("chunk.size=big", "chunk.size = 'big'"),
-        ("chunk.size=[1", "the value is not readable"),
+        ("chunk.size=[1", "the value is not readable: a bracket is opened here and never closed"),
+        ("chunk.overlap=1000", "chunk.overlap = 1000: it must be smaller than chunk.size = 1000"),
         ("chunk=5", "chunk = 5"),
         ("chunk.size.more=5", "chunk.size"),
         ("seed.x=5", "seed"),
@@ -201,7 +278,8 @@ def test_every_setting_has_a_default_and_unknown_ones_are_refused(section: type[
 def test_where_a_thing_runs_does_not_enter_its_identity() -> None:
     where = {f"{s.__name__.lower()}.{name}" for s in sections() for name, f in s.model_fields.items() if (f.json_schema_extra or {}).get("where")}
     assert where == {
-        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "train.disk_gb", "train.report_to", "train.suffix", "train.devices", "search.trials", "search.minutes", "serve.host", "serve.port",
+        "ingest.max_failed", "synthesize.max_failed", "evaluate.max_failed", "train.save_steps", "train.disk_gb", "train.report_to", "train.suffix", "train.devices",
+        "train.packing", "train.attention", "train.kernels", "search.trials", "search.minutes", "serve.host", "serve.port",
         "config.documents", "evaluate.questions", "config.budget_usd", "config.budget_tokens", "config.models",
     }  # fmt: skip
     c = Config()

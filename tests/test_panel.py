@@ -12,7 +12,7 @@ import time
 import pytest
 
 from groundling import panel
-from groundling.panel import Rates, Teller, Told, View, line, span, watch
+from groundling.panel import Rates, Teller, Told, View, beside, line, span, watch
 
 
 def view(done: int = 30) -> View:
@@ -135,3 +135,15 @@ def test_a_terminal_has_a_panel_that_goes_away_in_the_end() -> None:
 def test_a_dumb_terminal_gets_lines_without_a_control_character() -> None:
     told = on_a_terminal(CODE.replace("watch(view)", "watch(view, every=0.3)"), "dumb")
     assert "\x1b" not in told and 2 <= told.count("of 120 chunks, 80 kept") <= 4
+
+
+def test_what_is_done_beside_a_body_goes_on_until_that_ends_and_not_longer() -> None:
+    done: list[float] = []
+    with pytest.raises(KeyError), beside(0.01, lambda: done.append(0)):
+        until = time.monotonic() + 10
+        while len(done) < 3 and time.monotonic() < until:
+            time.sleep(0.005)
+        raise KeyError
+    count = len(done)
+    time.sleep(0.05)
+    assert 3 <= len(done) == count

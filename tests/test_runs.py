@@ -1,5 +1,6 @@
 """What is asked of a finished run is its own model, on its own base."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from groundling import grounding, pipeline
 from groundling.errors import ConfigError, ModelError
 from groundling.llm.weights import weights_fingerprint
 from groundling.runs import Run, open_run, tuned
+from groundling.told import thin
 from groundling.train import template_hash
 from groundling.workspace import Workspace, write_json
 
@@ -59,6 +61,29 @@ def test_of_two_documents_or_more_each_side_has_one(run: Run, count: int, held: 
         one = Run(run.project.model_copy(update={"config": run.config.model_copy(update={"seed": seed})}), run.space)
         one.__dict__["documents"] = {f"d{n}": None for n in range(count)}
         assert held <= len(one.held_out) < max(count, 2)
+
+
+def drawn(run: Run, count: int, **settings: object) -> Run:
+    """The same run with so many documents."""
+    one = Run(run.project.model_copy(update={"config": run.config.model_copy(update=settings)}), run.space)
+    one.__dict__["documents"] = {f"d{n}": None for n in range(count)}
+    return one
+
+
+def test_a_small_folder_of_which_too_few_are_held_out_is_told_with_what_would_hold_out_more(run: Run) -> None:
+    told = 0
+    for seed in range(40):
+        one = drawn(run, 12, seed=seed)
+        lines, held = thin(one), len(one.held_out)
+        assert bool(lines) == (held < 2)  # 0.2 of 12 is 2
+        if lines:
+            told += 1
+            share, would = re.search(r"held_out=([\d.]+) holds out (\d+)\.", lines[0]).groups()
+            assert lines[0].startswith("  NOTE: 1 of 12 documents is held out, where the share held_out = 0.2 would be 2: ")
+            assert len(drawn(run, 12, seed=seed, held_out=float(share)).held_out) == int(would) >= 2
+    assert told > 5
+    assert not any(thin(drawn(run, 1000, seed=seed)) for seed in range(10)), "of many, chance leaves enough"
+    assert not thin(drawn(run, 0)) and not thin(drawn(run, 12, held_out=0.0))
 
 
 def test_a_run_cannot_start_from_the_model_that_it_would_throw_away(tmp_path: Path, tiny_model: Path) -> None:

@@ -25,6 +25,7 @@ SetOption = Annotated[list[str], typer.Option("--set", help="override a setting:
 RedoOption = Annotated[bool, typer.Option("--redo", help="run it again although it is done")]
 LimitOption = Annotated[int, typer.Option(min=0, help="make examples from only so many chunks (synthesize.limit); 0: as the config says")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+KOption = Annotated[Optional[int], typer.Option(min=1, help="passages retrieved (else serve.k)")]  # noqa: UP045
 
 
 def say(text: str) -> None:
@@ -168,7 +169,7 @@ def report(path: PathArgument, out: OutOption = None) -> None:
 @app.command()
 def trace(
     path: RunArgument,
-    id: Annotated[str, typer.Argument(help="the id of a document, chunk, example or question")],
+    id: Annotated[str, typer.Argument(help="the id of a document, chunk, example or question; or a document's path, as chat shows it")],
     as_json: JsonOption = False,
 ) -> None:
     """Follow an id both ways: what it was made from, and what was made from it."""
@@ -178,7 +179,7 @@ def trace(
 
 
 @app.command()
-def chat(path: PathArgument, out: OutOption = None, k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None) -> None:  # noqa: UP045
+def chat(path: PathArgument, out: OutOption = None, k: KOption = None) -> None:
     """Ask a run's model in the terminal."""
     import asyncio
 
@@ -194,7 +195,7 @@ def serve(
     out: OutOption = None,
     host: Annotated[Optional[str], typer.Option(help="address to listen on")] = None,  # noqa: UP045
     port: Annotated[Optional[int], typer.Option(min=0, max=65535, help="port to listen on")] = None,  # noqa: UP045
-    k: Annotated[Optional[int], typer.Option(help="passages retrieved")] = None,  # noqa: UP045
+    k: KOption = None,
 ) -> None:
     """Serve a run's model: an OpenAI-compatible API and a chat page."""
     from .runs import service
@@ -208,13 +209,14 @@ def predict(
     path: PathArgument,
     text: Annotated[Optional[str], typer.Argument(help="a question; for a classifier, the text to be labelled")] = None,  # noqa: UP045
     file: Annotated[Optional[Path], typer.Option(help="many of them: a .txt with one on each line, or a table with a field `text`")] = None,  # noqa: UP045
+    k: KOption = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """An answer to a question, or the label of a text with how likely each label is."""
     from .commands import predicting
 
-    predicting.predict(_open(path, out), text, file, as_json)
+    predicting.predict(_open(path, out), text, file, as_json, k)
 
 
 @app.command()
@@ -229,12 +231,13 @@ def init(folder: Annotated[Path, typer.Argument(help="the folder of documents")]
 def doctor(
     path: Annotated[Optional[Path], typer.Argument(help="a project to check as well")] = None,  # noqa: UP045
     ask: Annotated[bool, typer.Option("--ask", help="also send the teacher's endpoint one call of one token, which it may charge for")] = False,
+    settings: SetOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """Check the machine, and a project's config, before anything is spent."""
     from .commands import starting
 
-    if not starting.doctor(path, as_json, ask):
+    if not starting.doctor(path, as_json, ask, settings):
         raise typer.Exit(2)
 
 
@@ -259,15 +262,7 @@ for _name, _command in {"compare": exchange.compare, "agent": agenting.agent, "e
     app.command(_name)(_command)
 app.command()(jobs.jobs)
 app.command("fake-teacher")(fake_teacher)
-
-
-@app.command()
-def nano() -> None:
-    """The model card of the built-in base model."""
-    from importlib import resources
-
-    say((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"))
-
+app.command()(inspecting.nano)
 
 _ABOUT_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 # typer carries its own copy of click; its errors of usage (unknown option, missing argument) share this base.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigError
+from .misread import Misread, read
 from .registry import nearest
 from .sections import GROUNDED, WHERE, Chunk, Curate, Endpoint, Evaluate, Index, Ingest, Search, Section, Serve, Synthesize, Train
 
@@ -135,6 +135,14 @@ def parse(data: Any, where: str) -> Config:
         raise ConfigError(f"{where}: setting names are words ({error}).") from None
 
 
+def written(file: Path) -> Any:
+    """What a file says. Raises ConfigError where it is no YAML."""
+    try:
+        return read(file.read_bytes())
+    except Misread as error:
+        raise ConfigError(f"{file}, {error.place}, is not readable YAML: {error.guess}.") from None
+
+
 def override(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     """`--set section.key=value`: values are read as YAML."""
     for setting in settings:
@@ -145,9 +153,9 @@ def override(data: dict[str, Any], settings: list[str]) -> dict[str, Any]:
         for part in parts[:-1]:
             target = _into(target, part, setting)
         try:
-            target[parts[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting}: the value is not readable ({str(error).splitlines()[0]}).") from None
+            target[parts[-1]] = read(value)
+        except Misread as error:
+            raise ConfigError(f"--set {setting}: the value is not readable: {error.guess}.") from None
     return data
 
 
@@ -183,10 +191,7 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path} is a single file. Give the folder it is in, or a groundling.yaml.")
     if file.is_file():
-        try:
-            data = yaml.safe_load(file.read_text("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}.") from None
+        data = written(file)
     where = (f"{file} with --set" if settings else str(file)) if file.is_file() else "--set"
     if data is not None and not isinstance(data, dict):
         parse(data, where)

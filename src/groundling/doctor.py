@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,16 +27,16 @@ class Check(NamedTuple):
     needed: bool = True
 
 
-def checks(path: Path | None, ask: bool = False) -> list[Check]:
-    """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token."""
-    return [*machine(_needed(path)), *(project(path, ask) if path else [])]
+def checks(path: Path | None, ask: bool = False, settings: Sequence[str] = ()) -> list[Check]:
+    """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token. `settings` override the config's."""
+    return [*machine(_needed(path, settings)), *(project(path, ask, settings) if path else [])]
 
 
-def _needed(path: Path | None) -> set[str]:
+def _needed(path: Path | None, settings: Sequence[str]) -> set[str]:
     """The extras without which a run of this project would stop."""
     found = {"train"}
     try:
-        opened = config.load(path) if path else None
+        opened = config.load(path, [*settings]) if path else None
     except GroundlingError:
         opened = None  # said by the check of the config
     if opened and opened.config.train.method == "api":
@@ -67,31 +67,32 @@ def _memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def project(path: Path, ask: bool = False) -> list[Check]:
+def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list[Check]:
     """The config, its plug-ins, its documents and questions, the base model, the teacher and its endpoint, the port."""
     try:
-        opened = config.load(path)
+        opened = config.load(path, [*settings])
     except GroundlingError as error:
         return [Check("config", False, str(error))]
-    found = [Check("config", True, str(opened.file or "all defaults"))]
+    found = [Check("config", True, str(opened.file or "all defaults") + (f" with --set {' '.join(settings)}" if settings else ""))]
     c = opened.config
     for kind, name in plugins(c):
         if name not in registry.names(kind):
             found.append(Check(kind, False, f'there is no {kind} "{name}".{registry.nearest(name, registry.names(kind))}'))
-    from .ingest.walk import OURS
+    from .ingest.walk import HIDDEN, OURS
 
-    count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith(".") and f.name not in OURS)
+    count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith(HIDDEN) and f.name not in OURS)
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
     found.append(_said("recipe options", lambda: _options(c)))
     if opened.rounds:
         found.append(_said("rounds", lambda: _rounds(opened)))
     if "search" in c.model_fields_set:
         found.append(_said("search", lambda: _search(c)))
+    base, hosted = _said("base model", lambda: _base(opened)), c.train.method == "api"
     found += [
         _said("questions", lambda: _questions(opened)),
         _said("retriever", lambda: _retriever(opened)),
-        base := _said("base model", lambda: _base(opened)),
-        *([_said("training", lambda: _training(opened))] if base.ok else []),
+        *([base] if base.ok or not hosted else []),  # that an endpoint is not there is told below, with all that is wrong in train
+        *([_said("training", lambda: _training(opened))] if base.ok or hosted else []),
         _said("teacher", lambda: _teacher(opened)),
     ]
     if found[-1].ok:
@@ -137,19 +138,28 @@ def _questions(opened: config.Project) -> str:
         return "no file of questions; held-out examples of the teacher will be asked"
     found = list(read_lines(opened.questions, Question))
     cases.check(found)
-    return f"{len(found)} in {opened.questions}"
+    there = {"/" + f.relative_to(opened.documents).as_posix() for f in opened.documents.rglob("*") if f.is_file()}
+    named = {q.document.strip().removeprefix("./"): q.id for q in reversed(found) if q.document}
+    for name, of in reversed(named.items()):
+        if not (Path(name).suffix == "" or any(path.endswith(f"/{name}") for path in there)):  # without an ending it may be a document's id
+            raise ConfigError(f'Question "{of}" names the document {name}, which is not in {opened.documents}. Correct its `document`.')
+    none = "" if any(not q.answerable for q in found) else "; all are answerable, so whether the model abstains where it should is not measured"
+    return f"{len(found)} in {opened.questions}{none}"
 
 
 def _base(opened: config.Project) -> str:
+    from .llm.hub import look_up
     from .llm.weights import RUN, resolve_weights
 
-    if opened.config.train.method == "api" and opened.config.train.base in opened.config.models:
-        endpoint = opened.config.models[opened.config.train.base]
+    if opened.config.train.method == "api" and not opened.config.train.base.startswith(RUN):
+        endpoint = opened.config.models.get(opened.config.train.base)
+        if endpoint is None:
+            raise ConfigError(f'models names no endpoint "{opened.config.train.base}" (train.base)')
         return f"{endpoint.model} at {endpoint.base_url}, trained by the provider"
     if opened.config.train.base.startswith(RUN):
         return f"the model of {opened.config.train.base}"
     where = resolve_weights(opened.config.train.base, opened.base).base
-    return where if Path(where).is_dir() else f"{where}, from a model hub"
+    return where if Path(where).is_dir() else look_up(where)
 
 
 def _training(opened: config.Project) -> str:
@@ -159,17 +169,33 @@ def _training(opened: config.Project) -> str:
     from .train.checks import Base, base_of, mistakes
     from .train.dial import at_most
 
-    options = opened.config.train
+    options, wrong = opened.config.train, list(hosted.mistakes(opened.config))
     if options.method == "api":
-        hosted.check(opened.config)
-        return f"api: {options.epochs:g} epochs at the provider; `groundling plan` tells the price"
+        return _provider(opened.config, wrong)
     base = None if options.base.startswith(RUN) else resolve_weights(options.base, opened.base)
-    if not missing("train") and (wrong := list(mistakes(options, base_of(base) if base else Base(None)))):
-        raise ConfigError(" ".join(map(str, wrong)))
+    wrong += map(str, mistakes(options, base_of(base) if base else Base(None))) if not missing("train") else ()
+    if wrong:
+        raise ConfigError(" ".join(wrong))
     if base is None:
         return f"{options.method}; its memory is told when {options.base} is done"
     settled, told = at_most(options, base)
     return "; ".join([f"{settled.method}, {settled.batch} x {settled.accumulate} examples a step", *told])
+
+
+def _provider(c: config.Config, wrong: list[str]) -> str:
+    """The same where a provider trains: with `wrong` in its settings, its prices and its key are looked at."""
+    from .llm import hosted
+    from .llm.api import Api
+
+    if endpoint := c.models.get(c.train.base):
+        wrong += hosted.unpriced(c, c.train.base, endpoint, ("train", "evaluate"))
+        try:
+            Api(c.train.base, endpoint).ready()
+        except GroundlingError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError(" ".join(wrong))
+    return f"api: {c.train.epochs:g} epochs at the provider; `groundling plan` tells the price"
 
 
 def _rounds(opened: config.Project) -> str:

@@ -186,14 +186,22 @@ def _live(view: Callable[[], View], stream: TextIO) -> Iterator[None]:
 
 @contextmanager
 def _lines(view: Callable[[], View], stream: TextIO, every: float) -> Iterator[None]:
-    over, teller = threading.Event(), Teller(view)
+    teller = Teller(view)
     teller.tell()  # the rates count from here
+    with beside(every, lambda: print(line(teller.tell()), file=stream, flush=True)):
+        yield
 
-    def write() -> None:
+
+@contextmanager
+def beside(every: float, act: Callable[[], None]) -> Iterator[None]:
+    """Do something every so many seconds while the body runs, in a thread of its own. It is not done again once the body has ended."""
+    over = threading.Event()
+
+    def go() -> None:
         while not over.wait(every):
-            print(line(teller.tell()), file=stream, flush=True)
+            act()
 
-    thread = threading.Thread(target=write, name="progress", daemon=True)
+    thread = threading.Thread(target=go, name="progress", daemon=True)
     thread.start()
     try:
         yield

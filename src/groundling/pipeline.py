@@ -20,7 +20,7 @@ from .records import Document, Example, Pair
 from .runs import Run, reads, write_config
 from .seats import seats, teaching
 from .seeds import digest
-from .told import no_pairs, nothing_made, summary
+from .told import no_pairs, nothing_made, summary, thin
 from .verify import ready, verify
 from .workspace import Output, content, fingerprint, first_different
 
@@ -80,6 +80,8 @@ def _synthesize(run: Run, out: Output) -> None:
     from .synthesize.view import watched
 
     options, settings = run.config.synthesize, settings_of(run, STAGES[NAMES.index("synthesize")])
+    for line in thin(run):
+        run.say(line)
     with teaching(run) as models:
         bench = Bench(recipe=options.recipe, drop=out.drop, fail=out.fail, **seats(run, models, settings))
         units = units_of(options.recipe, bench.chunks, bench, options_of(registry.load("recipe", options.recipe), options.options))
@@ -111,9 +113,9 @@ def _train(run: Run, out: Output) -> None:
         there = provided.place(run)
         return train_there(run.space.read("curate", _kind(run)), training(run, out), run.config.seed, there, out, run.watch)
     from .train import train
-    from .train.dial import settle
+    from .train.dial import settled
 
-    options, told = settle(training(run, out), run.base())
+    options, told = settled(training(run, out), run.base())
     for line in told:
         run.say(line)
     train(run.space.read("curate", _kind(run)), options, run.base(), run.config.seed, out, run.watch)

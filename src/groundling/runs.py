@@ -155,12 +155,17 @@ class Run:
         return list(space.read("curate", Example))
 
     @cached_property
+    def ranks(self) -> dict[str, float]:
+        """Where each document stands in the draw of those that are held out, by the hash of its id."""
+        return {d: rng(self.config.seed, "split", d).random() for d in self.documents}
+
+    @cached_property
     def held_out(self) -> frozenset[str]:
         """The documents that are never trained on, chosen by the hash of their ids.
 
         Whether one is does not depend on the others, but for this: of two or more, at least one is on each side.
         """
-        rank = {d: rng(self.config.seed, "split", d).random() for d in self.documents}
+        rank = self.ranks
         found = {d for d, r in rank.items() if r < self.config.held_out}
         if len(rank) > 1 and self.config.held_out > 0:
             found = found or {min(rank, key=rank.__getitem__)}
@@ -209,7 +214,7 @@ def open_run(path: Path, out: Path | None, settings: list[str], say: Say) -> Run
         base, rounds = Path(told["base"]), tuple(told.get("rounds", ()))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path / 'run.json'} is damaged. Run groundling on the project again with --out {path}: it is written anew.") from error
-    parsed = config.parse(config.override(yaml.safe_load(kept.read_text("utf-8")), settings), str(kept))
+    parsed = config.parse(config.override(config.written(kept), settings), str(kept))
     project = Project(config=parsed, name=parsed.name, base=base, documents=Path(parsed.documents), file=kept, rounds=rounds)
     return Run(project, Workspace(out or path), say)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
+
+from .runs import Run
+
+FEW = 5  # held-out documents below which chance may leave far fewer than their share
 
 
 def summary(name: str, record: dict[str, Any]) -> str:
@@ -68,3 +73,17 @@ def nothing_made(recipe: str, teacher: str, counts: dict[str, Any]) -> str:
         f'The recipe {recipe} made no example at all with the teacher "{teacher}": {why}. `groundling preview {recipe}` shows why; set '
         f"synthesize.teacher to {other}, or give documents that state facts. Replies that were paid for are kept."
     )
+
+
+def thin(run: Run) -> list[str]:
+    """A line where the draw of a small folder holds out fewer documents than `held_out` says, with what would hold out as many."""
+    share, ranks, held = run.config.held_out, sorted(run.ranks.values()), len(run.held_out)
+    wanted = round(share * len(ranks))
+    if not held < min(wanted, FEW):
+        return []
+    raised = math.floor(ranks[wanted - 1] * 100 + 1) / 100
+    would = f"held_out={raised:g} holds out {min(sum(rank < raised for rank in ranks), len(ranks) - 1)}" if raised < 1 else "Another seed draws anew"
+    return [
+        f"  NOTE: {held} of {len(ranks)} documents {'is' if held == 1 else 'are'} held out, where the share held_out = {share:g} would be {wanted}: "
+        f"each is drawn by its own hash, so that it stays where it is when others come. {would}."
+    ]

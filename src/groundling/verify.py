@@ -136,15 +136,16 @@ def settings(c: Config) -> None:
     check(c.synthesize)
 
 
-def trainable(run: Run, before: Mapping[str, Run] = MappingProxyType({})) -> None:
+def trainable(run: Run, before: Mapping[str, Run] = MappingProxyType({}), fetch: bool = False) -> None:
     """Raise the UserError of the first mistake in how the run would be trained that its settings, this machine and the base show.
 
-    `before` are the rounds that come first: what they train need not be there yet. Without the extra [train] nothing is looked at.
+    `before` are the rounds that come first: what they train need not be there yet. With `fetch`, the configuration and the
+    tokenizer of a base that is not on this machine are fetched. Without the extra [train] nothing is looked at.
     """
     if not run.hosted and not missing("train"):
         from .train.checks import Base, check
 
-        check(run.config.train, Base(*_origin(run, before)))
+        check(run.config.train, Base(*_origin(run, before), fetch))
 
 
 def _origin(run: Run, before: Mapping[str, Run]) -> tuple[Weights | None, bool]:
@@ -168,10 +169,10 @@ def ready(run: Run, stages: Collection[str]) -> None:
     """Raise the UserError of what these stages, which are to run now, lack: before those that come first have cost time or money."""
     keys(run, stages)
     if "train" in stages:
-        trainable(run)
+        trainable(run, fetch=True)
 
 
-def every_round(first: Run, train: bool = True) -> None:
+def every_round(first: Run, train: bool = True, fetch: bool = False) -> None:
     """The same of all rounds before the first of them begins, as far as their configs tell. Raises a UserError that names the round."""
     before: dict[str, Run] = {}
     for run in rounds.runs(first):
@@ -181,7 +182,7 @@ def every_round(first: Run, train: bool = True) -> None:
             if judge.startswith(RUN) and (judging := before.get(judge.removeprefix(RUN))) and judging.mute:
                 run.same_format(judge, grounding.fingerprint(judging.config.train.format))
             if train and run.space.record("train") is None:
-                trainable(run, before)
+                trainable(run, before, fetch)
         except UserError as error:
             raise type(error)(f"Round {run.project.name}: {error}") from None
         before[run.project.name] = run

@@ -152,6 +152,10 @@ class Workspace:
     def data(self, stage: str) -> Path:
         return self.folder(stage) / "data.jsonl"
 
+    def exports(self, target: str) -> Path:
+        """Where an export is written that is given no place of its own."""
+        return self.root / "8-exports" / target
+
     @property
     def journal(self) -> Path:
         return self.root / "journal.sqlite"

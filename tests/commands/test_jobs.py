@@ -114,6 +114,52 @@ def test_a_job_with_an_id_is_ended_beside_the_run_that_waits_for_it(tmp_path: Pa
     assert there(run)[0].status == "cancelled" and "cancelled" in said[-1]
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_job_whose_model_a_run_takes_while_it_is_looked_at_stays_taken(
+    tmp_path: Path, url: str, cancel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    run = opened(tmp_path, {"gpt": endpoint(url)}, said)
+    job = noted(run, endpoint(url), made=True, told=True)
+
+    def while_a_run(does: str) -> None:
+        async def state(calls: TuneHttp, id: str) -> State:
+            store = JobStore(run.space.journal)
+            store.forget(job) if does == "forgets" else store.note(job, status="succeeded", tuned="ft:best", usd=0.1, over=1)
+            store.close()
+            return State("succeeded", "ft:last", 100, "", "", 2, None)
+
+        monkeypatch.setattr(TuneHttp, "state", state)
+        monkeypatch.setattr(TuneHttp, "cancel", state)
+        jobs.tell(run, cancel=cancel, as_json=False)
+
+    while_a_run("takes its model")
+    [now] = there(run)
+    assert (now.tuned, now.usd, now.over) == ("ft:best", 0.1, 1)
+    assert "was done with the job" in said[0] and "-> ft:best" in said[-1] and "had ended" not in "".join(said)
+    store = JobStore(run.space.journal)
+    store.note(job, over=0)
+    store.close()
+    while_a_run("forgets")
+    assert there(run) == []
+
+
+def test_as_json_nothing_else_is_printed(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def state(calls: TuneHttp, id: str) -> State:
+        calls.api.say("It does not answer.")
+        return State("running", "", None, "", "", 2, None)
+
+    monkeypatch.setattr(TuneHttp, "state", state)
+    for as_json in (False, True):
+        said: list[str] = []
+        run = opened(tmp_path, {"gpt": endpoint(url)}, said)
+        if not as_json:
+            noted(run, endpoint(url), made=True, told=True)
+        jobs.tell(run, cancel=False, as_json=as_json)
+        assert (said[0] == "It does not answer.") == (not as_json)
+    assert [job["status"] for job in json.loads(said[0])] == ["running"] and len(said) == 1
+
+
 def test_a_job_on_another_run_s_model_is_found_where_only_that_run_knows_the_endpoint(tmp_path: Path, url: str) -> None:
     held(tmp_path, endpoint(url))
     said: list[str] = []

@@ -15,6 +15,7 @@ from groundling.errors import BudgetError, ModelError
 from groundling.llm import fake
 from groundling.llm.base import Reply
 from groundling.runs import open_run
+from groundling.told import thin
 
 from .conftest import Teacher, project
 
@@ -149,6 +150,38 @@ def test_training_is_counted_in_the_base_s_own_tokens(docs: Path) -> None:
     known = planned(docs)["train"]
     assert known["counted"] and inside(known["examples"]["value"], told["examples"])
     assert "not measured" in written(docs)
+
+
+def test_where_steps_say_how_long_training_is_the_plan_tells_epochs_and_time_by_them(docs: Path) -> None:
+    run = open_run(docs, docs.parent / "run", [], lambda text: None)
+    pipeline.run_stages(run, "ingest", "curate")
+    rows = int(planned(docs)["train"]["examples"]["value"])
+    told = planned(docs, 8, "train.steps=10", "train.batch=4", "train.accumulate=2")["train"]
+    assert told["steps"]["value"] == 10 and told["epochs"] == 10 / -(-rows // 8) != 2
+    assert f"   {told['epochs']:.3g} epochs" in written(docs, 8, "train.steps=10") and "   2 epochs" in written(docs)
+    # As if it had been trained for 3 steps of 8 examples each, in a second for each step.
+    with run.space.writing("train", "m", {"epochs": 2.0, "steps": 3, "batch": 8, "accumulate": 1}, {}, 42) as out:
+        out.note(tokens=rows * told["tokens"]["value"] / told["examples"]["value"], rows=rows)
+    record = run.space.folder("train") / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"seconds": 3.0}))
+    assert planned(docs, 8, "train.steps=10")["train"]["seconds"]["value"] == pytest.approx(10)
+    assert planned(docs)["train"]["seconds"]["value"] == pytest.approx(2 * rows / 8)
+
+
+def test_plan_and_run_say_that_too_few_documents_are_held_out(docs: Path) -> None:
+    folder = docs.parent / "run"
+    pipeline.run_stages(open_run(docs, folder, [], lambda text: None), "ingest", "index")
+    few, enough = (next(n for n in range(99) if bool(thin(open_run(docs, folder, [f"seed={n}"], print))) == told) for told in (True, False))
+    for seed, there in ((few, True), (enough, False)):
+        said: list[str] = []
+        run = open_run(docs, folder, [f"seed={seed}", "synthesize.teacher=template"], said.append)
+        plan(run, 2, as_json=False)
+        assert ("\n  NOTE: 1 of 16 documents is held out, where the share held_out = 0.2 would be 3" in "\n".join(said)) == there
+        said.clear()
+        pipeline.run_stages(run, "ingest", "synthesize")
+        assert [text for text in said if "held out" in text] == (thin(run) if there else [])
+        notes = planned(docs, 2, f"seed={seed}", "synthesize.teacher=template")["train"]["notes"]
+        assert [f"  {note}" for note in notes] == thin(run) and all(note.startswith("NOTE: 1 of 16") for note in notes)
 
 
 def test_a_provider_s_batches_are_not_waited_for(tmp_path: Path, teacher: Teacher) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from groundling import config
+from groundling import config, pipeline
 from groundling.commands import search_ground, search_trials, searching
 from groundling.commands.searching import Wanted, search_of
 from groundling.errors import ConfigError, InputError, ModelError, StaleError
@@ -217,12 +217,22 @@ def test_the_report_shows_the_trials_and_which_of_them_its_model_has(two: Path) 
     from groundling.evaluate.report import ReportData, render
 
     run = opened(two)
-    assert "none of these settings" in searching.in_report(run)["words"]
+    assert "the searched settings of none of these trials" in searching.in_report(run)["words"]
     (run.space.folder("train")).mkdir()
-    record = {"fingerprint": "", "settings": {"rate": 0.02, "rank": 2}, "inputs": {}, "seed": 42, "counts": {}}
-    (run.space.folder("train") / "record.json").write_text(json.dumps(record))
+
+    def trained(*settings: str, **inputs: str) -> str:
+        one, stage = opened(two, "train.rate=0.02", "train.rank=2", *settings), pipeline.STAGES[pipeline.NAMES.index("train")]
+        told = pipeline.sources_of(one, stage, {"curate": one.space.record("curate")["fingerprint"]}) | inputs
+        record = {"fingerprint": "", "settings": pipeline.settings_of(one, stage), "inputs": told, "seed": 42, "counts": {}}
+        (run.space.folder("train") / "record.json").write_text(json.dumps(record))
+        return searching.in_report(run)["words"].split("made of. ")[1]
+
+    assert trained("train.batch=2", curate="x") == (
+        "The model of this report has the searched settings of trial 2, but was trained otherwise: train.batch: 4 -> 2; curate changed."
+    )
+    assert trained() == "The model of this report has all settings of trial 2."
     page = render(ReportData("small", [], [], [], {}, search=searching.in_report(run)))
-    assert "Search over settings" in page and "has the settings of trial 2" in page and "2 (best)" in page and "1 (best)" not in page
+    assert "Search over settings" in page and "has all settings of trial 2" in page and "2 (best)" in page and "1 (best)" not in page
     shutil.rmtree(run.space.search)
     assert searching.in_report(run) == {} and "Search over settings" not in render(ReportData("small", [], [], [], {}))
 

@@ -132,6 +132,8 @@ def test_predict_refuses_what_it_cannot_do(finished: Path, tmp_path: Path) -> No
     for text, file in ((None, None), ("a", tmp_path / "b.txt")):
         with pytest.raises(ConfigError, match="Give one text, or --file"):
             predict(run, text, file, as_json=False)
+    with pytest.raises(ConfigError, match="--k is how many passages are retrieved, and the format labels"):
+        predict(run, "a", None, True, 3)
     (tmp_path / "long.txt").write_text(f"short\n{'word ' * 2000}\n")
     with pytest.raises(InputError, match="1 of 2 texts got no label: the text and the labels do not fit into the model's context. Shorten them."):
         predict(run, None, tmp_path / "long.txt", as_json=True)

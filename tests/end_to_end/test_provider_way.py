@@ -136,6 +136,22 @@ def test_the_tuned_model_says_what_it_was_taught_and_nothing_is_asked_twice(fini
     journal.close()
 
 
+def test_predict_retrieves_as_many_passages_as_it_is_told(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from groundling.serve import service as served
+
+    found, asked = [], served.ask
+
+    async def watched(*given: Any) -> Any:
+        told = await asked(*given)
+        found.append(len(told.hits))
+        return told
+
+    monkeypatch.setattr(served, "ask", watched)
+    for k in (1, None, 3):
+        predict(again(finished, said=[]), "How heavy is the Katla 200?", None, True, k)
+    assert found == [1, 2, 3]
+
+
 def test_chat_predict_and_server_ask_it(finished: Path) -> None:
     said: list[str] = []
     run = again(finished, said=said)

@@ -12,6 +12,7 @@ import pytest
 from groundling import config, registry
 from groundling.errors import InputError, TooManyFailed
 from groundling.ingest import extensions, ingest
+from groundling.ingest.census import census
 from groundling.records import Document
 from groundling.seeds import digest
 from groundling.workspace import Output, read_lines
@@ -47,12 +48,39 @@ def test_id_is_of_the_content_and_stays_on_rename(root, read):
 
 
 def test_hidden_own_and_run_files_are_passed_over(root, read):
-    for name in (".hidden.txt", ".git/x.txt", "runs/r/1-documents/x.txt", "groundling.yaml", "questions.jsonl", "keep/runs/x.txt"):
+    for name in (
+        ".hidden.txt",
+        "~$report.docx",
+        "~$x.txt",
+        ".git/x.txt",
+        "runs/r/1-documents/x.txt",
+        "groundling.yaml",
+        "questions.jsonl",
+        "keep/runs/x.txt",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"{GOOD} {name}")
     result = read()
     assert [d.path for d in result.documents] == ["keep/runs/x.txt"]
     assert result.counts["in"] == 1
+
+
+def test_only_files_that_are_read_make_the_stage_stale(root, tmp_path):
+    def now():
+        return census(root, config.Ingest(), tmp_path / "run")
+
+    (root / "a.txt").write_text(GOOD)
+    (root / "B.MD").write_text(GOOD)
+    before = now()
+    for stray in (".DS_Store", "Thumbs.db", "~$a.docx", "picture.png", "LICENSE"):
+        (root / stray).write_text(stray)
+        assert now() == before, stray
+    (root / "B.MD").write_text("edited")
+    edited = now()
+    (root / "a.txt").rename(root / "c.txt")
+    renamed = now()
+    (root / "broken.pdf").write_text("no PDF")
+    assert len({before, edited, renamed, now()}) == 4
 
 
 def test_a_run_folder_among_the_documents_is_not_read(root):

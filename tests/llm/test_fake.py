@@ -352,7 +352,7 @@ def test_a_script_is_read_from_a_file_under_the_command_s_options(tmp_path: Path
         ("wire: {hang: 2}", "wire.hang = 2: "),
         ("wire: {hang: 0.6, reset: 0.6}", "add up to more than 1"),
         ("- 1", "a script is a mapping of settings, not list"),
-        ("a: [", "could not be read"),
+        ("a: [", "script.yaml, line 1, column 5, is not readable YAML: the text ends within a value. A bracket"),
         ("latency: .inf", "latency = inf"),
     ],
 )
@@ -365,7 +365,11 @@ def test_a_script_that_is_wrong_is_told_in_a_sentence(tmp_path: Path, text: str,
 
 
 def test_settings_on_the_command_line_are_checked(tmp_path: Path) -> None:
-    for setting, said in (("latency", "write it as key=value"), ("latency=[", "not readable YAML"), ("wire.hag=1", 'Did you mean "hang"')):
+    for setting, said in (
+        ("latency", "write it as key=value"),
+        ("latency=[", "the value is not readable: the text ends within a value"),
+        ("wire.hag=1", 'Did you mean "hang"'),
+    ):
         with pytest.raises(ConfigError, match=said):
             load(None, {}, [setting])
     with pytest.raises(ConfigError, match="could not be read"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -17,7 +17,10 @@ TO = (
 def export(
     path: Annotated[Path, typer.Argument(help=SOURCE)],
     target: Annotated[str, typer.Option("--to", help=TO)],
-    out: Annotated[Path, typer.Option("--out", help="the folder for it; an earlier export in it is replaced")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="the folder for it (else 8-exports/TARGET in the run's); an earlier export in it is replaced"),
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="data: the prompt format; else the one that the run's model is taught")] = "",
     split: Annotated[str, typer.Option("--split", help="data: train or held_out; else both, each in a file of its own")] = "",
     licence: Annotated[str, typer.Option("--licence", help="the licence that the card states, as the hub names it: cc-by-4.0")] = "",
@@ -33,7 +36,9 @@ def export(
     """A run's trained model, or its curated examples, for other tools, with a card."""
     from . import exporting
 
-    if exporting.is_model(target):
+    model = exporting.is_model(target)
+    out = out or exporting.place(path, target)
+    if model:
         from ..export.job import Wish
         from . import delivering
 

@@ -14,7 +14,7 @@ from ..errors import ConfigError, InputError
 from ..export import Counts, Order, Told, Training, write
 from ..records import Document, Example, Pair
 from ..runs import Run, Say, open_run
-from ..workspace import read_lines
+from ..workspace import Workspace, read_lines
 from .importing import RECORD as IMPORTED
 
 
@@ -34,6 +34,12 @@ def is_model(target: str) -> bool:
     if target.replace("-", "_") not in (*models, *data):
         raise ConfigError(f'There is no export "{target}".{registry.nearest(target, sorted([*models, *data]))}')
     return target.replace("-", "_") in models
+
+
+def place(path: Path, target: str) -> Path:
+    """The folder of an export that is given none: in the run's, or in that of an import."""
+    space = Workspace(path) if (path / IMPORTED).is_file() else open_run(path, None, [], lambda text: None).space
+    return space.exports(target)
 
 
 def no_model_options(target: str, given: Mapping[str, Any]) -> None:

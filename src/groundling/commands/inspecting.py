@@ -1,4 +1,4 @@
-"""What is inside: an example as the tokens that training sees."""
+"""What is inside: an example as the tokens that training sees, and what the built-in base model is."""
 
 from __future__ import annotations
 
@@ -100,3 +100,10 @@ def spans_of(row: Any) -> list[tuple[int, int]]:
     given = row.branches()
     ends = list(accumulate(map(len, given.replies), initial=len(given.prompt)))
     return list(pairwise(ends))
+
+
+def nano() -> None:
+    """The model card of the built-in base model."""
+    from importlib import resources
+
+    print((resources.files("groundling.nano") / "weights" / "README.md").read_text("utf-8"), flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -37,7 +38,7 @@ def tell(run: Run, cancel: bool, as_json: bool) -> None:
 
     if not tunestore.jobs(run.space.journal):
         raise ModelError(f"{run.space.root} had no fine-tuning job made. They are made by training with train.method api (docs/train.md).")
-    found = asyncio.run(_looked(run, cancel))
+    found = asyncio.run(_looked(replace(run, say=lambda text: None) if as_json else run, cancel))
     if as_json:
         return run.say(json.dumps([job._asdict() for job in found], indent=1))
     for job in found:
@@ -68,7 +69,7 @@ async def _renewed(run: Run, store: Any, job: Job, cancel: bool) -> None:
     from ..llm.api import Api
     from ..llm.tuning import Tuner
 
-    tuner = Tuner(Api(job.endpoint, _endpoint(run, job)), store, run.space.root, run.say)
+    tuner = Tuner(Api(job.endpoint, _endpoint(run, job), say=run.say), store, run.space.root, run.say)
     tuner.api.ready()
     try:
         known = await (_settled(run, tuner, job) if cancel and job.id is None else tuner.found(job))
@@ -103,15 +104,17 @@ async def _told(tuner: Tuner, job: Job, id: str, cancel: bool) -> None:
 
     state, store = await (tuner.calls.cancel if cancel else tuner.calls.state)(id), tuner.store
     if state is None:
-        store.note(job, status=GONE, tokens=0, usd=0.0, over=1) if cancel else store.note(job, status=GONE)
+        there = store.renew(job, status=GONE, **({"tokens": 0, "usd": 0.0, "over": 1} if cancel else {}))
     elif state.status not in ENDED or (state.status == "succeeded" and not (state.tuned or cancel)):  # without a model's name, the run looks again
-        store.note(job, status=state.status)
+        there = store.renew(job, status=state.status)
     elif cancel and job.status == "succeeded" and job.tuned:  # it was said before that the model is ready
-        store.note(job, over=1)
+        there = store.renew(job, over=1)
     else:
-        tuner.ended(job, state)
-        if state.status == "succeeded" and state.tuned and cancel:
+        there = store.renew(job, **tuner.outcome(job, state))
+        if there and state.status == "succeeded" and state.tuned and cancel:
             tuner.say(f"The job {id} had ended: its model {state.tuned} is ready, and the next run takes it. --cancel once more gives it up.")
+    if not there:
+        tuner.say(f"A run that is at work was done with the job {id} just now: what it noted stays.")
 
 
 def _endpoint(run: Run, job: Job) -> Endpoint:

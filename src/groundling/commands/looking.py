@@ -29,12 +29,15 @@ def _done(record: dict[str, Any]) -> str:
 
 
 def trace(run: Run, identity: str, as_json: bool) -> None:
-    """An id both ways. Raises InputError for an id that nothing in the run has."""
+    """An id, or a document's path, both ways. Raises InputError for one that nothing in the run has."""
     if run.space.record("chunk") is None:
         raise InputError(f"{run.space.root} has no chunks yet, so no id can be followed. Run `groundling run` on its project first.")
-    found = _trace(run, identity)
+    found = _trace(run, next((d.id for d in run.documents.values() if d.path == identity.removeprefix("./")), identity))
     if not any(found.values()):
-        raise InputError(f'Nothing in {run.space.root} has the id "{identity}". Ids stand in the data.jsonl files and in sources of answers.')
+        raise InputError(
+            f'Nothing in {run.space.root} has the id "{identity}", and no document has that path. Ids stand in the data.jsonl files and in sources '
+            "of answers; paths are those that chat shows."
+        )
     if as_json:
         run.say(json.dumps(found, ensure_ascii=False, indent=1))
         return

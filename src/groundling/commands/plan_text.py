@@ -24,7 +24,7 @@ def show(told: dict[str, Any], say: Callable[[str], None]) -> None:
     else:
         for text in _synthesize(made):
             say(text)
-    for text in _train(told["train"]):
+    for text in [*_train(told["train"]), *(f"  {note}" for note in told["train"]["notes"])]:
         say(text)
 
 
@@ -88,7 +88,7 @@ def _train(train: dict[str, Any]) -> list[str]:
     return [
         _row("train", train["examples"], _number) + f"   examples of the train split, {source}",
         _row("  tokens", train["tokens"], _number, "") + f"   {tokens}",
-        _row("  steps", train["steps"], _number) + f"   {train['epochs']:g} epochs",
+        _row("  steps", train["steps"], _number) + (f"   {train['epochs']:.3g} epochs" if train["epochs"] else "   as train.steps says"),
         _row("  time", train["seconds"], span, "not measured")
         + ("   by the last training of this run" if train["seconds"].value else "   train once, and the next plan tells"),
         *(f"  {line}" for line in train["memory"]),

@@ -13,6 +13,7 @@ from ..forecast import Interval
 from ..records import Example, Pair
 from ..runs import Run
 from ..settings.trials import Book
+from ..told import thin
 from . import plan_tune
 
 SAMPLE = 300  # examples that are rendered and counted
@@ -32,7 +33,7 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
         rows = [e for e in kept if e.split == "train"]
         count = _trained_on(expected, len(rows), round(len(kept) / share)) if expected and kept else Interval(None)
     if run.hosted:
-        return plan_tune.training(run, state["train"], count, rows, state["curate"] == "done")
+        return plan_tune.training(run, state["train"], count, rows, state["curate"] == "done") | {"notes": _notes(run)}
     each, why = _tokens(run, rows)
     options, memory = memory_of(run)
     step = options.batch * options.accumulate
@@ -40,9 +41,21 @@ def training(run: Run, expected: Interval | None, kept: Sequence[Example], share
         "state": state["train"], "examples": count, "measured_in": min(len(rows), SAMPLE), "counted": state["curate"] == "done",
         "tokens": forecast.scaled(count, each) if each else Interval(None), "tokens_why": why,
         "steps": Interval(*(None if n is None else float(options.steps or math.ceil(options.epochs * math.ceil(n / step))) for n in count)),
-        "epochs": options.epochs, "base": options.base, "memory": memory, "seconds": (one := _seconds(run, count, each)),
-        "search": _search(run, one),
+        "epochs": epochs_of(options, count.value), "base": options.base, "memory": memory, "seconds": (one := _seconds(run, options, count, each)),
+        "search": _search(run, one), "notes": _notes(run),
     }  # fmt: skip
+
+
+def _notes(run: Run) -> list[str]:
+    """What is said of the split beside the numbers, each as a sentence without the indentation that it is printed with."""
+    return [line.strip() for line in thin(run)]
+
+
+def epochs_of(options: Train, rows: float | None) -> float | None:
+    """How often so many examples are gone through; None where `steps` says how long training is, and how many there are is not known yet."""
+    if not options.steps:
+        return options.epochs
+    return options.steps / math.ceil(rows / (options.batch * options.accumulate)) if rows else None
 
 
 def _search(run: Run, one: Interval) -> dict[str, Any] | None:
@@ -93,10 +106,18 @@ def _tokens(run: Run, rows: Sequence[Example]) -> tuple[float | None, str]:
     return sum(map(size, some)) / len(some), ""
 
 
-def _seconds(run: Run, count: Interval, each: float | None) -> Interval:
+def _seconds(run: Run, options: Train, count: Interval, each: float | None) -> Interval:
     """From what the last training of this run took for a token; not known where it was never trained."""
     record = run.space.record("train")
-    if record is None or not each or not record["notes"].get("tokens"):
+    if record is None or not each or not (notes := record["notes"]).get("tokens"):
         return Interval(None)
-    passed = record["notes"]["tokens"] * record["settings"].get("epochs", 1)
-    return forecast.scaled(count, each * run.config.train.epochs * record["seconds"] / passed)
+    before = {**record["settings"], **notes.get("settled", {})}
+    then = options.model_copy(update={name: before[name] for name in ("epochs", "steps", "batch", "accumulate") if name in before})
+    passed = notes["tokens"] / notes["rows"] * _seen(then, notes["rows"])
+    read = Interval(*(None if n is None else _seen(options, n) for n in count))
+    return forecast.scaled(read, each * record["seconds"] / passed)
+
+
+def _seen(options: Train, rows: float) -> float:
+    """Examples that are passed through the network, each as often as it is seen."""
+    return options.steps * options.batch * options.accumulate if options.steps else rows * options.epochs

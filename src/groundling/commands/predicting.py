@@ -13,7 +13,7 @@ from ..records import Example, Passage
 from ..runs import Run, service, tuned
 
 
-def predict(run: Run, text: str | None, file: Path | None, as_json: bool) -> None:
+def predict(run: Run, text: str | None, file: Path | None, as_json: bool, k: int | None = None) -> None:
     """Print what the run's model says. A text that cannot be taken in is told with the others done. Raises ConfigError without a text."""
     if (text is None) == (file is None):
         raise ConfigError("Give one text, or --file with a text on each line (.txt) or in each row (.csv, .tsv, .json, .jsonl, .parquet).")
@@ -26,7 +26,9 @@ def predict(run: Run, text: str | None, file: Path | None, as_json: bool) -> Non
     texts = [text] if text is not None else texts_of(file or Path())
     taught = run.space.described()["format"]
     kinds = {"labels": _labels, "backward": _instructions, "instruct": _followed}
-    found = kinds[taught](run, texts) if taught in kinds else _answers(run, texts, as_json)
+    if k is not None and taught in kinds:
+        raise ConfigError(f"--k is how many passages are retrieved, and the format {taught}, which this model was taught, has none. Leave it out.")
+    found = kinds[taught](run, texts) if taught in kinds else _answers(run, texts, as_json, k)
     missing = [fault for one in found if (fault := one.pop("fault", ""))]
     for one in found:
         run.say(_line(one, file is not None, as_json))
@@ -104,7 +106,7 @@ def _followed(run: Run, texts: Sequence[str]) -> list[dict[str, Any]]:
     return [{"text": t, "answer": a.text} for t, a in zip(texts, asyncio.run(answerer.answers([Asked(t, []) for t in texts])), strict=True)]
 
 
-def _answers(run: Run, texts: Sequence[str], as_json: bool) -> list[dict[str, Any]]:
+def _answers(run: Run, texts: Sequence[str], as_json: bool, k: int | None) -> list[dict[str, Any]]:
     """An answer to each question; shown as in the chat where no JSON is wanted."""
     import msgspec
     from rich.console import Console
@@ -112,7 +114,7 @@ def _answers(run: Run, texts: Sequence[str], as_json: bool) -> list[dict[str, An
     from ..serve.chat import show
     from ..serve.service import ask
 
-    asked, found = service(run), []
+    asked, found = service(run, k=k), []
     for text in texts:
         told = asyncio.run(ask(asked, text))
         if as_json:

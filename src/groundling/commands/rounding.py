@@ -45,7 +45,7 @@ def _every(first: Run, wanted: Wanted) -> None:
     if wanted.only and wanted.only not in names:
         told = nearest(wanted.only, list(names)) if names else " The config has no rounds: see docs/rounds.md, and name the project, not a run."
         raise ConfigError(f'There is no round "{wanted.only}".{told}')
-    every_round(first, wanted.last in pipeline.NAMES[pipeline.NAMES.index("train") :])
+    every_round(first, wanted.last in pipeline.NAMES[pipeline.NAMES.index("train") :], fetch=True)
     for number, name in enumerate(names):
         if not wanted.only or wanted.only == name:
             every = rounds.runs(first)  # opened only now: what the rounds before it came to shapes its config

@@ -14,6 +14,7 @@ from ..runs import Run, service
 from ..sections import GROUNDED
 from ..workspace import write_atomic
 from .reporting import write_report
+from .verdict import not_better
 
 if TYPE_CHECKING:
     from ..evaluate.scoring import Row
@@ -59,6 +60,8 @@ def after_evaluate(run: Run, json_out: Path | None) -> None:
     if json_out:
         write_atomic(json_out, json.dumps(scores, indent=1).encode())
     run.say(score_table(scores))
+    if said := not_better(run, scores):
+        run.say(said)
 
 
 def score_table(scores: list[dict[str, Any]]) -> str:

@@ -193,13 +193,29 @@ def in_report(run: Run) -> dict[str, Any]:
     if not record or not trials:
         return {}
     head, *rows = _rows(run, trials)
-    first, own = best(trials), (run.space.record("train") or {}).get("settings", {})
-    used = [t.number for t in trials if all(key.startswith("train.") and own.get(key.split(".")[1]) == v for key, v in t.settings.items())]
+    first = best(trials)
     words = f"Chosen by the loss on {record['validation']['examples']} examples that no trial learnt from and that the scores above are not made of. "
     if all(key.startswith("train.") for t in trials for key in t.settings):
-        words += f"The model of this report has the settings of trial {used[0]}." if used else "The model of this report has none of these settings."
+        words += _used(run, record["conditions"], trials)
     numbered = [{"cells": cells, "best": first is not None and t.number == first.number} for t, cells in zip(trials, rows, strict=True)]
     return {"head": head, "rows": numbered, "words": words.strip()}
+
+
+def _used(run: Run, conditions: dict[str, Any], trials: list[Trial]) -> str:
+    """Whose searched settings the report's model has; and what else it was trained with otherwise than the trials were."""
+    from ..workspace import first_different
+
+    record = run.space.record("train") or {"settings": {}, "inputs": {}}
+    own = {f"train.{name}": value for name, value in record["settings"].items()}
+    used = next((t for t in trials if all(own.get(key) == value for key, value in t.settings.items())), None)
+    if used is None:
+        return "The model of this report has the searched settings of none of these trials."
+    rest = {key: value for key, value in own.items() if key not in used.settings}
+    other = [*first_different({f"train.{name}": value for name, value in conditions["train"].items()}, rest)]
+    other += [f"{name} changed" for name, mark in conditions["inputs"].items() if record["inputs"].get(name) != mark]
+    if other:
+        return f"The model of this report has the searched settings of trial {used.number}, but was trained otherwise: {'; '.join(other)}."
+    return f"The model of this report has all settings of trial {used.number}."
 
 
 def _rows(run: Run, trials: list[Trial]) -> list[list[str]]:

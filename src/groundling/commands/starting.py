@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import config
@@ -37,11 +38,13 @@ def commented(model: type[config.Section], indent: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def doctor(path: Path | None, as_json: bool, ask: bool = False) -> bool:
-    """Check machine and project. Returns whether all is well enough to run."""
+def doctor(path: Path | None, as_json: bool, ask: bool = False, settings: Sequence[str] = ()) -> bool:
+    """Check machine and project. Returns whether all is well enough to run. Raises ConfigError for settings of no project."""
     from ..doctor import checks
 
-    found = checks(path, ask)
+    if settings and path is None:
+        raise ConfigError("--set changes a project's setting, and no project is given: groundling doctor PATH --set section.key=value.")
+    found = checks(path, ask, settings)
     if as_json:
         print(json.dumps([c._asdict() for c in found], indent=1))
     else:

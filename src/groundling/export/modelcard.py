@@ -28,7 +28,7 @@ def card(job: Job, packed: Packed, found: Verdict) -> str:
     top = yaml.safe_dump(_top(job, packed), sort_keys=False, allow_unicode=True)
     what = f"{_kind(job)}, exported by groundling {__version__} as `{job.target}`. {cell(found.says)}\n"
     notes = "".join(f"\n{note}\n" for note in packed.notes)
-    parts = [f"---\n{top}---\n", f"# {job.name}\n", what + notes, _made_of(job, packed), _asked(packed), _how(job)]
+    parts = [f"---\n{top}---\n", f"# {job.name}\n", what + notes, _made_of(job, packed), _asked(job, packed), _how(job, packed)]
     parts += [_scores(job.facts), _lineage(job.facts), left_out(job.facts.stages), _settings(job.facts), _taken(job), _licence(job)]
     return "\n".join(parts)
 
@@ -63,21 +63,32 @@ def _of(part: Part, name: str) -> Any:
     return part.record["settings"].get(name, "")
 
 
-def _asked(packed: Packed) -> str:
-    usage = "\n".join(packed.usage)
+def _asked(job: Job, packed: Packed) -> str:
+    """How it is loaded and asked. Where that is Python's, what it asks with is defined there: the page's code runs as it stands."""
+    given = [f"messages = {_messages(job)}", *(['reply = "REPLY"'] if job.is_reward else [])] if _in_code(packed) else []
+    usage = "\n".join([*given, *packed.usage])
     more = "\n`FOLDER` is this folder.\n" if "FOLDER" in usage else ""
     return f"## How to load it\n\n```{packed.language}\n{usage}\n```\n{more}"
 
 
-def _how(job: Job) -> str:
+def _in_code(packed: Packed) -> bool:
+    return packed.language == "python"
+
+
+def _messages(job: Job) -> str:
+    form = grounding.FORMATS[job.described["format"]]
+    shown = [Passage(id="a", title="TITLE 0", text="TEXT 0"), Passage(id="b", title="TITLE 1", text="TEXT 1")]
+    return json.dumps(form.prompt("QUESTION", shown, job.model.documents_role), ensure_ascii=False, indent=1)
+
+
+def _how(job: Job, packed: Packed) -> str:
     """The prompt format in full: a model that is asked in other words than it was taught answers worse. No document's text is shown."""
     name = job.described["format"]
     form = grounding.FORMATS[name]
-    shown = [Passage(id="a", title="TITLE 0", text="TEXT 0"), Passage(id="b", title="TITLE 1", text="TEXT 1")]
-    messages = json.dumps(form.prompt("QUESTION", shown, job.model.documents_role), ensure_ascii=False, indent=1)
+    messages = "as `messages` above.\n" if _in_code(packed) else f"so:\n\n```json\n{_messages(job)}\n```\n"
     lines = [
         f"## How to ask it\n\nIn the prompt format `{grounding.fingerprint(name)}`, through the tokenizer's own chat template, greedy (temperature "
-        f"0). With a question and the passages that a search found for it, best first:\n\n```json\n{messages}\n```\n"
+        f"0). With a question and the passages that a search found for it, best first, {messages}"
     ]
     if form.turns > 1:
         lines.append(f"A reply is {form.turns} assistant turns in a row: ask, add the turn, ask again.\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import Ingest
+from . import extensions
 from .walk import files
 
 
@@ -31,9 +32,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def census(root: Path, options: Ingest, run: Path) -> str:
-    """16 hex digits over the names and contents of the files that ingest would read; `run` is the run's folder, which is left out."""
-    found = hashlib.sha256()
+    """16 hex digits over the names and contents of the files that ingest would read; `run` is the run's folder, which is left out.
+
+    Files that no loader reads are counted by ingest and give nothing: a picture that is put beside the documents makes nothing stale.
+    """
+    found, known = hashlib.sha256(), extensions()
     for path, relative in files(root, options, _Nowhere(run / "-")):  # type: ignore[arg-type]
+        if path.suffix.lower() not in known:
+            continue
         found.update(relative.encode() + b"\0")
         for piece in _pieces(path):
             found.update(piece)

@@ -12,6 +12,7 @@ from ..config import Ingest
 from ..workspace import Output
 
 OURS = frozenset({"groundling.yaml", "questions.jsonl"})
+HIDDEN = (".", "~$")  # how the names of hidden files begin; Word puts a file of the latter beside each document that it has open
 
 
 def files(root: Path, options: Ingest, out: Output) -> Iterator[tuple[Path, str]]:
@@ -32,7 +33,7 @@ def files(root: Path, options: Ingest, out: Output) -> Iterator[tuple[Path, str]
         folders[:] = sorted(d for d in folders if not _ours(here / d, d, root, run))
         for name in sorted([*names, *linked]):
             path = here / name
-            if name.startswith(".") or name in OURS:
+            if name.startswith(HIDDEN) or name in OURS:
                 continue
             relative = shown(path, root)
             if _wanted(path, relative, real, options, out):

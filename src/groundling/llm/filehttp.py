@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ModelError
+from ..panel import span
 from .api import Api, unreachable
 from .completions import Damaged, Trouble, trouble
 
@@ -36,6 +37,7 @@ class FileHttp:
     def __init__(self, api: Api, waits: tuple[float, float] = WAITS, patience: float = PATIENCE) -> None:
         self.api, self.waits, self.patience = api, waits, patience
         self._answered = False
+        self._told = False  # that it is waited for
 
     async def upload(self, lines: Iterable[bytes], purpose: str = "batch") -> str:
         """Upload a file; its id. Sent twice, one of the copies is never used. It goes by way of the disk: it may have 200 MB."""
@@ -120,12 +122,15 @@ class FileHttp:
             wait = min(self.waits[1], wait * 2)
 
     def _bear(self, got: Trouble, since: float) -> None:
-        """Raise where waiting mends nothing, or has lasted too long."""
+        """Raise where waiting mends nothing, or has lasted too long; say so once where it lasts longer than a moment."""
         if got.kind == "fatal":
             raise self.api._error(got)
-        patience = self.patience if self._answered else min(FIRST_PATIENCE, self.patience)
-        if time.monotonic() - since > patience:
+        patience, waited = self.patience if self._answered else min(FIRST_PATIENCE, self.patience), time.monotonic() - since
+        if waited > patience:
             raise self.api._error(got, "What is at the provider is kept: give the same command again when it answers.")
+        if not self._told and waited > LATER * self.waits[0]:
+            self._told = True
+            self.api.say(f"  {self.api.name} does not answer calls ({got.reason}). It is tried again for {span(patience)}; nothing is lost.")
 
     async def _once(self, method: str, path: str, make: Callable[[], Any] | None = None, raw: bool = False) -> Any:
         """One call: the JSON of its answer (`raw`: its bytes), or what went wrong."""
@@ -153,6 +158,9 @@ class FileHttp:
         if body.lstrip()[:1] == b"<":
             return Trouble("broken", f"{response.status} with a page of HTML")
         self._answered = True
+        if self._told:
+            self._told = False
+            self.api.say(f"  {self.api.name} answers again.")
         try:
             return body if raw else msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,28 +35,31 @@ class Place(NamedTuple):
 
 
 def check(c: Config) -> None:
-    """Raise ConfigError for a setting of train that a provider does not take, or that only a provider takes."""
+    """Raise ConfigError for settings of train that a provider does not take, or that only a provider takes: all of them are told."""
+    if wrong := list(mistakes(c)):
+        raise ConfigError(" ".join(wrong))
+
+
+def mistakes(c: Config) -> Iterator[str]:
+    """Each of them as a sentence or two."""
     t = c.train
     if t.method != METHOD:
-        if named := next((name for name in _ONLY if getattr(t, name)), None):
-            raise ConfigError(f"train.{named} is for train.method api, and the method is {t.method}. Take it out.")
+        yield from (f"train.{name} is for train.method api, and the method is {t.method}. Take it out." for name in _ONLY if getattr(t, name))
         return
     if t.objective not in OBJECTIVES:
-        raise ConfigError(
-            f"train.objective {t.objective} trains what a provider does not: it needs the weights here. With train.method api it is sft or dpo."
+        yield f"train.objective {t.objective} trains what a provider does not: it needs the weights here. With train.method api it is sft or dpo."
+    if refused := [name for name in type(t).model_fields if name not in {*AT_PROVIDER, *_ONLY} and _given(t, name)]:
+        yield from (
+            f"train.{name} is not for train.method api: the provider chooses it{f' ({_WHY[name]})' if name in _WHY else ''}. Take it out."
+            for name in refused
         )
-    if named := next((name for name in type(t).model_fields if name not in {*AT_PROVIDER, *_ONLY} and _given(t, name)), None):
-        why = f" ({_WHY[named]})" if named in _WHY else ""
-        raise ConfigError(
-            f"train.{named} is not for train.method api: the provider chooses it{why}. Take it out; a provider takes epochs, batch, rate_multiplier "
-            "and suffix, and max_length is held here."
-        )
+        yield "A provider takes epochs, batch, rate_multiplier and suffix, and max_length is held here."
     if t.epochs != int(t.epochs):
-        raise ConfigError(f"train.epochs = {t.epochs:g}: a provider trains whole epochs. Set 1, 2, 3 …")
+        yield f"train.epochs = {t.epochs:g}: a provider trains whole epochs. Set 1, 2, 3 …"
     if t.options.get("loss", "sigmoid") != "sigmoid":
-        raise ConfigError(f"train.options.loss = {t.options['loss']}: a provider's dpo has no such loss. Take it out.")
+        yield f"train.options.loss = {t.options['loss']}: a provider's dpo has no such loss. Take it out."
     if not t.base.startswith(RUN) and t.base not in c.models:
-        raise ConfigError(
+        yield (
             f'train.base = "{t.base}": with train.method api it is the name of an endpoint under models, whose `model` is what the provider trains; '
             f"or run:NAME of a run that was trained so.{nearest(t.base, sorted(c.models))}"
         )
@@ -71,14 +74,20 @@ def _given(t: Train, name: str) -> bool:
 
 def prices(c: Config, name: str, endpoint: Endpoint, wanted: Collection[str] = ("train",)) -> None:
     """Raise ConfigError where a budget in money could not stop the job, or the questions of the evaluation, as a price is not known."""
+    if wrong := list(unpriced(c, name, endpoint, wanted)):
+        raise ConfigError(" ".join(wrong))
+
+
+def unpriced(c: Config, name: str, endpoint: Endpoint, wanted: Collection[str]) -> Iterator[str]:
+    """What of these stages a budget in money could not stop, as sentences."""
     if c.budget_usd and "train" in wanted and not endpoint.price_train:
-        raise ConfigError(
+        yield (
             f"budget_usd is set, but models.{name} has no price_train, so the budget could not stop a fine-tuning job. Give price_train (USD per "
             "million tokens trained on), or use budget_tokens."
         )
     asked = endpoint if c.evaluate.compare else Endpoint(**describe(name, endpoint, endpoint.model)["endpoint"])
     if c.budget_usd and "evaluate" in wanted and not (asked.price_in and asked.price_out):
-        raise ConfigError(
+        yield (
             f"budget_usd is set, but models.{name} lacks price_in or price_out, so the budget could not stop the evaluation, which asks its models. "
             "Give both (USD per million tokens), use budget_tokens, or stop before with --to train."
         )

@@ -75,9 +75,17 @@ class JobStore:
 
     def note(self, job: Job, **values: Any) -> Job:
         """Write down what became of a job: any of its fields."""
-        with Writing(self._db, self.path) as db:
-            db.execute(f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in values)} WHERE number = ?", (*values.values(), job.number))
+        self._update(job, values, "")
         return self._there(job.number)
+
+    def renew(self, job: Job, **values: Any) -> bool:
+        """The same beside a run that may be at work: whether it was noted. What was taken, given up or forgotten since it was read stays so."""
+        return self._update(job, values, " AND over = 0") == 1
+
+    def _update(self, job: Job, values: dict[str, Any], only: str) -> int:
+        with Writing(self._db, self.path) as db:
+            given = ", ".join(f"{name} = ?" for name in values)
+            return db.execute(f"UPDATE jobs SET {given} WHERE number = ?{only}", (*values.values(), job.number)).rowcount
 
     def forget(self, job: Job) -> None:
         """Of a job that was certainly not made."""

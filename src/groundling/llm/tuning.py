@@ -160,12 +160,16 @@ class Tuner:
             self.say(f"  it trains {state.epochs} epochs, and train.epochs is {wanted.epochs}: that costs other than was planned.")
 
     def ended(self, job: Job, state: State) -> Job:
-        """Write down what it cost. One that brought a model stays open until that is taken; where a cancelled one does not tell, its most counts."""
+        """Write down what it cost."""
+        return self.store.note(job, **self.outcome(job, state))
+
+    def outcome(self, job: Job, state: State) -> dict[str, Any]:
+        """What it cost, to be noted. One that brought a model stays open until that is taken. Of a cancelled one that is silent its most counts."""
         unknown = 0 if state.status == "failed" else job.tokens
         tokens = state.tokens if state.tokens is not None else unknown
         usd = tokens * self.api.endpoint.price_train / 1e6 if state.tokens is not None or not unknown else job.usd
         over = job.over or int(not (state.status == "succeeded" and state.tuned))
-        return self.store.note(job, status=state.status, tuned=state.tuned or None, tokens=tokens, usd=usd, over=over)
+        return {"status": state.status, "tuned": state.tuned or None, "tokens": tokens, "usd": usd, "over": over}
 
     def _lost(self, job: Job, state: State, wanted: Wanted) -> str:
         """Why a job brought no model, and what to do."""

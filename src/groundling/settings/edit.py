@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..misread import Misread, read
 
 
 def fragment(sections: Mapping[str, Mapping[str, Any]]) -> str:
@@ -37,10 +38,10 @@ def edited(text: str, sections: Mapping[str, Mapping[str, Any]], where: str) -> 
 def loaded(text: str, sections: Mapping[str, Mapping[str, Any]], where: str) -> Any:
     """What the config says. Raises ConfigError with the settings' lines where it is not readable: it may have been edited since the search began."""
     try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        return read(text) or {}
+    except Misread as error:
         raise ConfigError(
-            f"{where} is not readable YAML ({' '.join(str(error).split())}), so it was left as it is. Mend it and put these lines there:\n"
+            f"{where}, {error.place}, is not readable YAML ({error.guess}), so it was left as it is. Mend it and put these lines there:\n"
             f"{fragment(sections)}"
         ) from None
 

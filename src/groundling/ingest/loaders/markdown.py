@@ -32,7 +32,7 @@ def _front(text: str) -> tuple[str, str]:
         return "", text
     try:
         data = yaml.safe_load(match[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # the latter for a date that there is not
         return "", text
     if not isinstance(data, dict):
         return "", text

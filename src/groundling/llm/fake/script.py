@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...errors import ConfigError
+from ...misread import Misread, read
 from ...registry import nearest
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -144,9 +144,11 @@ def load(file: Path | None, settings: dict[str, Any], assignments: list[str]) ->
     if file is not None:
         where = str(file)
         try:
-            data = yaml.safe_load(file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"The script {file} could not be read ({' '.join(str(error).split())}). Give a YAML file.") from None
+            data = read(file.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"The script {file} could not be read ({error.strerror}). Give a YAML file.") from None
+        except Misread as error:
+            raise ConfigError(f"The script {file}, {error.place}, is not readable YAML: {error.guess}.") from None
         parse(data, where)
     data = dict(data or {}) | {name: value for name, value in settings.items() if value is not None}
     for text in assignments:
@@ -160,7 +162,7 @@ def load(file: Path | None, settings: dict[str, Any], assignments: list[str]) ->
             target[parent] = dict(inner) if isinstance(inner, dict) else {}
             target = target[parent]
         try:
-            target[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {text}: the value is not readable YAML.") from None
+            target[last] = read(value)
+        except Misread as error:
+            raise ConfigError(f"--set {text}: the value is not readable: {error.guess}.") from None
     return parse(data, where)

@@ -1,0 +1,34 @@
+"""Doctor holds the questions against the documents, and tells which settings were overridden."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from groundling.doctor import Check, project
+
+
+def told(tmp_path: Path, *questions: dict[str, Any]) -> dict[str, Check]:
+    (tmp_path / "docs" / "sub").mkdir(parents=True)
+    (tmp_path / "docs" / "sub" / "leave.md").write_text("# Leave\n\nStaff have 25 days of leave.\n")
+    asked = [{"id": f"q{n}", "question": "How many?", "answers": ["25"], "answerable": True} | q for n, q in enumerate(questions)]
+    (tmp_path / "docs" / "questions.jsonl").write_text("".join(json.dumps(q) + "\n" for q in asked))
+    (tmp_path / "docs" / "groundling.yaml").write_text("name: one\n")
+    return {c.what: c for c in project(tmp_path / "docs", settings=["serve.k=2"])}
+
+
+def test_a_document_that_is_not_there_is_said(tmp_path: Path) -> None:
+    said = told(tmp_path, {"document": "leave.md"}, {"document": "holidays.md"})["questions"]
+    assert not said.ok and 'Question "q1" names the document holidays.md, which is not in' in said.says
+
+
+def test_questions_that_are_all_answerable_are_remarked_upon(tmp_path: Path) -> None:
+    said = told(tmp_path, {"document": "./sub/leave.md"}, {"document": "0123456789abcdef"})["questions"]
+    assert said.ok and "all are answerable" in said.says
+
+
+def test_with_one_that_is_not_nothing_is_remarked_and_settings_are_told(tmp_path: Path) -> None:
+    found = told(tmp_path, {"document": "leave.md"}, {"answers": [], "answerable": False})
+    assert found["questions"].ok and "answerable" not in found["questions"].says
+    assert found["config"].says.endswith("groundling.yaml with --set serve.k=2")
