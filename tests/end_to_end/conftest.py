@@ -43,10 +43,8 @@ serve: {k: 2}
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A folder with a config, documents and questions."""
-    root = tmp_path / "small project"
+def written(root: Path, config: str, questions: bool = True) -> Path:
+    """A folder with a config, documents and, unless it is to have none, questions."""
     (root / "documents").mkdir(parents=True)
     for name, text in DOCUMENTS.items():
         (root / "documents" / name).write_text(text, "utf-8")
@@ -54,9 +52,15 @@ def project(tmp_path: Path) -> Path:
         {"id": f"q{n}", "question": q, "answers": [a] if a else [], "answerable": a is not None, "document": d, "passage": p}
         for n, (q, a, d, p) in enumerate(QUESTIONS)
     ]
-    (root / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    (root / "groundling.yaml").write_text(CONFIG, "utf-8")
+    if questions:
+        (root / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    (root / "groundling.yaml").write_text(config, "utf-8")
     return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return written(tmp_path / "small project", CONFIG)
 
 
 def start(*arguments: object, **options: object) -> subprocess.Popen:

@@ -35,7 +35,7 @@ from groundling.records import Example
 from groundling.runs import Run, open_run, service, tuned
 from groundling.serve.service import ask
 
-from .conftest import DOCUMENTS, QUESTIONS
+from .conftest import written
 
 KEY = "a-key-that-is-written-nowhere"
 
@@ -54,23 +54,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def project(root: Path, url: str, questions: bool = True, **train: Any) -> Path:
-    (root / "documents").mkdir(parents=True)
-    for name, text in DOCUMENTS.items():
-        (root / "documents" / name).write_text(text, "utf-8")
-    lines = [
-        {"id": f"q{n}", "question": q, "answers": [a] if a else [], "answerable": a is not None, "document": d, "passage": p}
-        for n, (q, a, d, p) in enumerate(QUESTIONS)
-    ]
-    if questions:
-        (root / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     endpoint = {"base_url": url, "model": "tiny-1", "key_env": "PROVIDER_KEY", "price_in": 1, "price_out": 2, "price_train": 25}
     data = {
         "name": "small", "documents": "documents", "chunk": {"size": 220, "overlap": 30}, "models": {"gpt": endpoint}, "budget_usd": 5,
         "train": {"method": "api", "base": "gpt", "epochs": 3} | train, "evaluate": {"k": [2], "batch": 4, "max_tokens": 24, "prompt_trials": 3},
         "serve": {"k": 2},
     }  # fmt: skip
-    (root / "groundling.yaml").write_text(yaml.safe_dump(data))
-    return root
+    return written(root, yaml.safe_dump(data), questions)
 
 
 def opened(where: Path, out: Path, *settings: str, said: list[str] | None = None) -> Run:

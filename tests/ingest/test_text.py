@@ -75,6 +75,8 @@ def test_title_of_plain_text_is_its_name(root, read, name, title):
     [
         ("---\ntitle: From the front\ntags: [a]\n---\n\n# Head\n\nBody\n", "From the front", "# Head\n\nBody\n"),
         ("---\ndate: 2024-13-45\n---\n\n# Head\n", "date: 2024-13-45", "---\ndate: 2024-13-45\n---\n\n# Head\n"),
+        ("---\nwhen: !!timestamp soon\n---\n\n# Head\n", "when: !!timestamp soon", "---\nwhen: !!timestamp soon\n---\n\n# Head\n"),
+        ("---\nopen: !!bool perhaps\n---\n\n# Head\n", "open: !!bool perhaps", "---\nopen: !!bool perhaps\n---\n\n# Head\n"),
         ("---\ntags: [a]\n---\n# Head\n", "Head", "# Head\n"),
         ("---\nNo mapping here\n---\nBody\n", "No mapping here", "---\nNo mapping here\n---\nBody\n"),
         ("intro\n\n## The *real* [head](x.md) ##\n", "The real head", "intro\n\n## The *real* [head](x.md) ##\n"),
