@@ -32,7 +32,7 @@ def _front(text: str) -> tuple[str, str]:
         return "", text
     try:
         data = yaml.safe_load(match[1])
-    except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, RecursionError):  # PyYAML's own, for values that are not what they look like
+    except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, RecursionError):  # values that are not what they say
         return "", text
     if not isinstance(data, dict):
         return "", text
