@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,11 @@ def _asked(folder: Path, made: list[world.Sheet]) -> None:
     world.write_json(folder / "asked.json", world.asked(made))
 
 
+def _questions(folder: Path, made: list[world.Sheet]) -> None:
+    lines = [json.dumps(row, ensure_ascii=False) for row in world.questions(made)]
+    (folder / "training.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def _notes(folder: Path, made: list[world.Sheet]) -> None:
     world.write_json(folder / "seeds.json", world.notes(made))
 
@@ -48,6 +54,12 @@ def _notes(folder: Path, made: list[world.Sheet]) -> None:
 PROJECTS: dict[str, Project] = {
     # Questions by the rules, among look-alike sheets.
     "raft": Project("correct", "k=3", {"synthesize": {"options": {"questions": 3, "distractors": 2}}}),
+    # Questions in other words than the sheets', whose sentence is known, among look-alike sheets.
+    "questions": Project(
+        "correct", "k=3",
+        {"synthesize": {"options": {"file": "training.jsonl", "distractors": 2}}},
+        _questions, sheets=60,
+    ),
     # Questions in other words than the sheets', with answers in whole sentences: what an instruction set teaches beside the facts.
     "rag_sft": Project(
         "f1", "given",

@@ -64,6 +64,10 @@ class Sheet(NamedTuple):
     facts: list[Fact]
 
     @property
+    def file(self) -> str:
+        return f"{self.entity.lower().replace(' ', '-')}.md"
+
+    @property
     def text(self) -> str:
         return f"# {self.entity}\n\n{' '.join(f.sentence for f in self.facts)}\n"
 
@@ -95,12 +99,24 @@ def write(folder: Path, made: list[Sheet]) -> None:
     """Each sheet as a file of its own."""
     folder.mkdir(parents=True)
     for sheet in made:
-        (folder / f"{sheet.entity.lower().replace(' ', '-')}.md").write_text(sheet.text, "utf-8")
+        (folder / sheet.file).write_text(sheet.text, "utf-8")
 
 
 def asked(made: list[Sheet]) -> list[dict[str, str]]:
     """Questions as people put them, with answers in whole sentences: an instruction set whose answers have a form of their own."""
     return [{"instruction": f.question, "output": f.sentence} for sheet in made for f in sheet.facts]
+
+
+def questions(made: list[Sheet]) -> list[dict[str, Any]]:
+    """Questions as people put them, each with the sentence that answers it; and of each sheet one that it does not answer."""
+    rows: list[dict[str, Any]] = []
+    for sheet in made:
+        for n, f in enumerate(sheet.facts):
+            rows.append({"id": f"{sheet.file}-{n}", "question": f.question, "answers": [f.answer], "answerable": True,
+                         "document": sheet.file, "passage": f.sentence})  # fmt: skip
+        other = next(form for form in FORMS if form not in {f.form for f in sheet.facts})
+        rows.append({"id": sheet.file, "question": other.ask.format(e=sheet.entity), "answers": [], "answerable": False, "document": sheet.file})
+    return rows
 
 
 def notes(made: list[Sheet], seed: int = 1) -> list[dict[str, str]]:

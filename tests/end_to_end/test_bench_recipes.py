@@ -23,7 +23,7 @@ from groundling.records import Answer, Document, Example, Pair, Passage, Quote
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "recipes"
 MODULES = ("world", "folds", "projects", "measures", "run")
-MADE = ("raft", "rag_sft", "grounded", "backtranslation", "qa", "rest", "classification")  # without a model of this machine
+MADE = ("raft", "questions", "rag_sft", "grounded", "backtranslation", "qa", "rest", "classification")  # without a model of this machine
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from ...grounding import ABSTAIN, is_refusal, language
+from ...grounding import is_refusal
 from ...llm.base import Request
 from ...llm.structured import Failed, Text, structured, structured_all
-from ...records import Chunk, Example, Passage, Quote
-from .. import Bench, RecipeOptions, example_id
+from ...records import Chunk, Example, Support
+from .. import Bench
 from ..quoting import again, fault_of, verbatim
-from ..shelf import Told, hits
+from ..shelf import Told
+from ..showing import Draw, Showing, example, too_few
 
 QUESTIONS = (
     "Write {count} questions that a user of a search engine would ask and that the passage answers. Do not mention the passage. Each must be "
@@ -39,7 +40,6 @@ REASONED = (
     'Reply with JSON: {{"quotes": ["…"], "reasoning": "…", "answer": "…"}}; all empty if the passage does not answer it.\n\n'
     "Title: {title}\n\n{passage}\n\nQuestion: {question}"
 )
-FEWER = "fewer distractors than asked for"
 
 # A question that only makes sense beside the passage it was written from.
 _POINTS_AT_IT = re.compile(
@@ -51,7 +51,7 @@ _POINTS_AT_IT = re.compile(
 _NUMBERED = re.compile(r"\s*(\d{1,2})[.)]\s+")
 
 
-class Options(RecipeOptions):
+class Options(Showing):
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # The paper: P = 80 %, 4 distractors, the rest answered from memory. Questions a chunk as in the authors' code.
         "raft-paper": {
@@ -66,13 +66,8 @@ class Options(RecipeOptions):
     }  # fmt: skip
     preset: str = ""  # raft-paper or raft-chatbot: their values where none is given here
     questions: int = Field(3, ge=1)  # asked of each chunk
-    distractors: int = Field(4, ge=0)  # passages that look right and are not
-    hard: float = Field(0.75, ge=0, le=1)  # share of the distractors that are retrieved; the rest are drawn at random
-    near_duplicate: float = Field(0.8, gt=0, le=1)  # passages that share so much (Jaccard, runs of three words) never stand side by side
-    oracle_probability: float = Field(0.8, ge=0, le=1)  # how often the right passage is present
     absent: Literal["abstain", "memory"] = "abstain"  # what is taught where it is not
     refusal_probability: float = Field(0.0, ge=0, le=1)  # how often a question is asked once more without the right passage, to be refused
-    vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
     reasoning: bool = False  # the answer comes with quotes and a few sentences from them to it (chain of thought)
 
 
@@ -196,56 +191,13 @@ def _examples(unit: Chunk, bench: Bench, options: Options, n: int, told: Told, r
     """The example of one answered question and, with the refusal probability, the same question without its answer."""
     r = bench.rng(unit.id, f"{n}:{told.question}")
     present = r.random() < options.oracle_probability
-    support: Literal["cited", "memory", "abstain"] = "cited" if present else options.absent
-    made = [_example(unit, bench, options, (str(n), support), told, reasoning)]
+    support: Support = "cited" if present else options.absent
+    made = [example(unit, bench, options, Draw(str(n), support, present), told, reasoning)]
     if support != "abstain" and bench.rng(unit.id, f"refusal:{n}:{told.question}").random() < options.refusal_probability:
-        made.append(_example(unit, bench, options, (f"{n}:refusal", "abstain"), told, ""))
-    return [example for example in made if example is not None]
+        made.append(example(unit, bench, options, Draw(f"{n}:refusal", "abstain", False), told))
+    return [one for one in made if one is not None]
 
 
-def _example(
-    unit: Chunk, bench: Bench, options: Options, draw: tuple[str, Literal["cited", "memory", "abstain"]], told: Told, reasoning: str
-) -> Example | None:
-    """One draw. An absent oracle leaves its place to one more distractor: the number of passages must not tell whether it is there."""
-    name, support = draw
-    r = bench.rng(unit.id, f"passages:{name}:{told.question}")
-    count = r.randint(0, options.distractors) if options.vary else options.distractors
-    shown = _distractors(unit, bench, options, told, count + (support != "cited"), r)
-    if not shown and support != "cited":
-        bench.drop("no passage to show in place of the right one", {"unit": unit.id, "question": told.question})
-        return None
-    oracle = None
-    if support == "cited":
-        oracle = r.randint(0, len(shown))
-        shown.insert(oracle, unit)
-    return Example(
-        id=example_id(bench.recipe, unit.id, told.question, name), recipe=bench.recipe, unit=unit.id, document=unit.document,
-        question=told.question, passages=[Passage(id=c.id, title=c.title, text=c.text) for c in shown], oracle=oracle, support=support,
-        quotes=[Quote(text=q, passage=oracle) for q in told.quotes] if oracle is not None else [],
-        reasoning=reasoning if oracle is not None else "",  # it speaks of the quotes
-        answer=ABSTAIN[language(told.question)] if support == "abstain" else told.answer, split=bench.split_of(unit.document),
-    )  # fmt: skip
-
-
-def _distractors(unit: Chunk, bench: Bench, options: Options, told: Told, count: int, r: Any) -> list[Chunk]:
-    """Passages that look right: retrieved by the question first, then drawn from all chunks of the same side of the split."""
-    beside = bench.shelf.beside(unit, told, options.near_duplicate)
-    retrieved = sum(r.random() < options.hard for _ in range(count))
-    if retrieved:
-        beside.take(hits(bench.search(told.question, count * 5 + 10)), retrieved)
-    beside.take(bench.shelf.drawn(r, unit), count)
-    if len(beside.chunks) < count:
-        bench.note(FEWER)
-    r.shuffle(beside.chunks)
-    return beside.chunks
-
-
-def advice(options: Options, noted: Mapping[str, int], rows: int) -> list[str]:
+def advice(options: Options, noted: Mapping[str, int], rows: int) -> Sequence[str]:
     """What the reader of a result should change, as sentences."""
-    count = noted.get(FEWER, 0)
-    if not count:
-        return []
-    return [
-        f"{count} of {rows} examples could not be given as many distractors as were drawn (up to {options.distractors}): too few other chunks "
-        "fit beside theirs, on their side of the split. Lower synthesize.options.distractors, lower chunk.size to have more, or add documents."
-    ]
+    return too_few(options, noted, rows)

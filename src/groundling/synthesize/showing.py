@@ -1,0 +1,83 @@
+"""A question with the passages that it is shown with: the one that answers it among look-alikes, or left out. What `raft` and `questions` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import NamedTuple
+
+from pydantic import Field
+
+from ..grounding import ABSTAIN, language
+from ..records import Chunk, Example, Passage, Quote, Support
+from . import Bench, example_id
+from .presets import RecipeOptions
+from .shelf import Told, hits
+
+FEWER = "fewer distractors than asked for"
+
+
+class Showing(RecipeOptions):
+    """What a recipe lets one say about the passages of an example."""
+
+    distractors: int = Field(4, ge=0)  # passages that look right and are not
+    hard: float = Field(0.75, ge=0, le=1)  # share of the distractors that are retrieved; the rest are drawn at random
+    near_duplicate: float = Field(0.8, gt=0, le=1)  # passages that share so much (Jaccard, runs of three words) never stand side by side
+    oracle_probability: float = Field(0.8, ge=0, le=1)  # how often the right passage is present
+    vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
+
+
+class Draw(NamedTuple):
+    """One draw about one question: its name, which its randomness hangs on; what the answer rests on; whether the chunk itself is shown."""
+
+    name: str
+    support: Support
+    shown: bool
+
+
+def example(unit: Chunk, bench: Bench, options: Showing, draw: Draw, told: Told, reasoning: str = "") -> Example | None:
+    """One example about a chunk; None where there is nothing to show.
+
+    A chunk that is not shown leaves its place to one more distractor: the number of passages must not tell whether it is there.
+    """
+    r = bench.rng(unit.id, f"passages:{draw.name}:{told.question}")
+    count = (r.randint(0, options.distractors) if options.vary else options.distractors) + (not draw.shown)
+    passages = distractors(unit, bench, options, told, count, r)
+    if not passages and not draw.shown:
+        bench.drop("no passage to show in place of the right one", {"unit": unit.id, "question": told.question})
+        return None
+    oracle = None
+    if draw.shown:
+        passages.insert(at := r.randint(0, len(passages)), unit)
+        oracle = at if draw.support == "cited" else None
+    return Example(
+        id=example_id(bench.recipe, unit.id, told.question, draw.name), recipe=bench.recipe, unit=unit.id, document=unit.document,
+        question=told.question, passages=[Passage(id=c.id, title=c.title, text=c.text) for c in passages], oracle=oracle, support=draw.support,
+        quotes=[Quote(text=q, passage=oracle) for q in told.quotes] if oracle is not None else [],
+        reasoning=reasoning if oracle is not None else "",  # it speaks of the quotes
+        answer=ABSTAIN[language(told.question)] if draw.support == "abstain" else told.answer, split=bench.split_of(unit.document),
+    )  # fmt: skip
+
+
+def distractors(unit: Chunk, bench: Bench, options: Showing, told: Told, count: int, r: Random) -> list[Chunk]:
+    """Passages that look right: retrieved by the question first, then drawn from all chunks of the same side of the split."""
+    beside = bench.shelf.beside(unit, told, options.near_duplicate)
+    retrieved = sum(r.random() < options.hard for _ in range(count))
+    if retrieved:
+        beside.take(hits(bench.search(told.question, count * 5 + 10)), retrieved)
+    beside.take(bench.shelf.drawn(r, unit), count)
+    if len(beside.chunks) < count:
+        bench.note(FEWER)
+    r.shuffle(beside.chunks)
+    return beside.chunks
+
+
+def too_few(options: Showing, noted: Mapping[str, int], rows: int) -> Sequence[str]:
+    """What to change where fewer distractors fitted than were drawn, as sentences."""
+    count = noted.get(FEWER, 0)
+    if not count:
+        return []
+    return [
+        f"{count} of {rows} examples could not be given as many distractors as were drawn (up to {options.distractors}): too few other chunks "
+        "fit beside theirs, on their side of the split. Lower synthesize.options.distractors, lower chunk.size to have more, or add documents."
+    ]

@@ -1,0 +1,115 @@
+"""Questions that are there already: the chunk that answers each among look-alikes, refusals, and what becomes of a question without its passage."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from groundling.errors import ConfigError, InputError
+from groundling.grounding import ABSTAIN
+from groundling.records import Chunk, Example
+from groundling.synthesize.recipes import questions
+
+from .recipe_world import HELD_OUT, PLACES, checked, handbook, made
+
+many = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def asked(documents: int = 6) -> list[dict[str, Any]]:
+    """What the documents of `handbook` answer, two questions of each part, and one of each document that they do not."""
+    rows: list[dict[str, Any]] = []
+    for d in range(documents):
+        place, known = PLACES[d], {"answerable": True, "document": f"{d}.md"}
+        for n in range(2):
+            k = 10 * d + 3 * n + 11
+            weight, night = (
+                f"The scale of {place} weighs {k} kg & stands in hall {k + 40}.",
+                f"A hotel night in {place} may cost at most {k + 90} EUR.",
+            )
+            rows.append({"id": f"w{d}{n}", "question": f"How heavy is it in {place}, part {n}?", "answers": [f"{k} kg"], "passage": weight, **known})
+            rows.append({"id": f"h{d}{n}", "question": f"What is a bed in {place} ({n})?", "answers": [f"{k + 90} EUR"], "passage": night, **known})
+        rows.append({"id": f"u{d}", "question": f"Who leads the hall of {place}?", "answers": [], "answerable": False, "document": f"{d}.md"})
+    return rows
+
+
+def joined(folder: Path, rows: Sequence[dict], chunks: Sequence[Chunk] | None = None, seed: int = 42, **more: Any) -> tuple[list[Example], Any]:
+    file = folder / "asked.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return made(folder / "out", "questions", chunks or handbook(6), seed=seed, file=str(file), **more)
+
+
+@many
+@given(st.integers(0, 5), st.booleans(), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.75, 1.0]), st.integers(0, 10**6))
+def test_every_row_of_every_setting_keeps_its_promises(tmp_path: Path, distractors: int, vary: bool, present: float, hard: float, seed: int) -> None:
+    chunks, rows = {c.id: c for c in handbook(6)}, {r["question"]: r for r in asked()}
+    given = {"distractors": distractors, "vary": vary, "oracle_probability": present, "hard": hard}
+    examples, out = joined(tmp_path, list(rows.values()), list(chunks.values()), seed, **given)
+    assert out.kept + sum(out.dropped.values()) == len(rows) and not out.failed and len(examples) > len(rows) / 2
+    for e in examples:
+        checked(e, chunks)
+        row, texts = rows[e.question], [p.text for p in e.passages]
+        assert len(texts) <= distractors + 1 and (f"{e.document[1:]}.md" == row["document"] or not row["answerable"])
+        if e.support == "cited":
+            assert row["answerable"] and present > 0 and e.answer == row["answers"][0]
+            assert [q.text for q in e.quotes] == [row["passage"]] and sum(row["passage"] in t for t in texts) == 1
+        else:
+            assert e.support == "abstain" and e.answer == ABSTAIN["en"]
+            assert not (row["answerable"] and present == 1) and not any((row.get("passage") or "\0") in t for t in texts)
+    again, _ = joined(tmp_path, random.Random(seed).sample(list(rows.values()), len(rows)), list(chunks.values())[::-1], seed, **given)
+    assert sorted(map(repr, again)) == sorted(map(repr, examples)), "neither the order of the questions nor of the chunks matters"
+
+
+def test_as_many_are_shown_without_their_passage_as_asked_for(tmp_path: Path) -> None:
+    rows = [{**row, "id": f"{row['id']}-{n}", "question": f"{row['question']} {n}"} for n in range(30) for row in asked() if row["answerable"]]
+    examples, _ = joined(tmp_path, rows, oracle_probability=0.7)
+    share = sum(e.support == "cited" for e in examples) / len(examples)
+    assert len(examples) == len(rows) == 720 and abs(share - 0.7) < 4 * (0.7 * 0.3 / 720) ** 0.5
+
+
+def test_a_question_without_an_answer_is_shown_the_best_that_search_finds(tmp_path: Path) -> None:
+    """A refusal is learnt beside what looks as if it answered, not beside anything."""
+    examples, _ = joined(tmp_path, [row for row in asked() if not row["answerable"]], distractors=0, vary=False)
+    assert len(examples) == 6 and all(len(e.passages) == 1 and PLACES[int(e.document[1:])] in e.passages[0].text for e in examples)
+    assert {e.split for e in examples if e.document in HELD_OUT} == {"held_out"}
+
+
+def test_of_a_paragraph_the_sentence_with_the_answer_is_quoted(tmp_path: Path) -> None:
+    chunk = handbook(1)[0]
+    start = chunk.text.index("The scale")
+    whole = chunk.text[start : chunk.text.index("\n- The hall")].strip()
+    row = {"id": "q", "question": "How long does the battery last?", "answers": ["11 months in use"], "answerable": True, "passage": whole}
+    [example], _ = joined(tmp_path, [row], distractors=0, oracle_probability=1.0)
+    assert [q.text for q in example.quotes] == ["Its battery in Turku lasts 11 months in use."], "no document is named: the passage tells it"
+
+
+def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path: Path) -> None:
+    good, *_ = asked()
+    rows = [
+        good, good,
+        {**good, "id": "a", "document": "gone.md"},
+        {**good, "id": "b", "passage": "Nothing of the kind stands there."},
+        {**good, "id": "c", "passage": None},
+    ]  # fmt: skip
+    examples, out = joined(tmp_path, rows, oracle_probability=1.0)
+    assert len(examples) == 1 and dict(out.dropped) == {
+        "asked twice": 1, questions.ELSEWHERE: 1, questions.CUT: 1, "it does not say its answer and the passage with it": 1,
+    }  # fmt: skip
+
+
+def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="set synthesize.options.file to a .jsonl file"):
+        made(tmp_path / "none", "questions", handbook(2))
+    with pytest.raises(InputError, match="No question of .* could be used"):
+        joined(tmp_path, [{**asked()[0], "document": "gone.md"}])
+    broken = tmp_path / "broken.jsonl"
+    lines = [json.dumps({**asked()[0], "id": str(n)}) for n in range(812)]
+    broken.write_text("\n".join([*lines[:811], '{"id": "x", "question": "Is \\x it?"']), "utf-8")
+    with pytest.raises(InputError, match="line 812"):
+        made(tmp_path / "broken", "questions", handbook(2), file=str(broken))
