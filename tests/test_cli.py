@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "docs/leave.md"], ["docs/leave.md is a single file", "folder it is in"]),
         (["run", "docs", "--to", "trian"], ['no stage "trian"', "train"]),
         (["run", "docs", "--set", "chunk.siez=300"], ['no setting "chunk.siez"', 'Did you mean "size"']),
-        (["run", "docs", "--set", "chunk.size=big"], ["chunk.size = 'big'", "integer"]),
+        (["run", "docs", "--set", "chunk.size=big"], ["chunk.size = 'big'", "it must be a whole number from 50 on, for example 1000"]),
         (["run", "docs", "--set", "chunk.size"], ["section.key=value"]),
         (["run", "docs", "--from", "train"], ["train needs the output of curate"]),
         (["run", "docs", "--from", "curate", "--to", "chunk"], ["curate", "chunk"]),
@@ -89,6 +90,10 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["status", "nowhere"], ["nowhere does not exist"]),
         (["trace", "docs", "abc"], ["docs"]),
         (["report", "docs"], ["no scores yet"]),
+        (["run", "docs", "--set", "synthesize.options.question=5"], ['no option "question"', 'Did you mean "questions"?']),
+        (["run", "docs", "--set", "synthesize.teacher=gpt"], ['no model "gpt"']),
+        (["evaluate", "docs"], ["evaluate needs the output of ingest, which is not there yet. `groundling run` makes all that is missing."]),
+        (["evaluate", "docs", "--k", "3"], ["go with --documents", "evaluate.k=[1,3]"]),
         (["chat", "docs"], ["no finished model"]),
         (["serve", "docs", "--port", "0"], ["no finished model"]),
         (["predict", "docs", "How many?"], ["no finished model"]),
@@ -105,12 +110,14 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_mistake_is_one_sentence(place: Path, arguments: list[str], words: list[str]) -> None:
     told = sentence(*arguments, at=place)
     assert all(word in told for word in words), told
+    assert [p.name for p in place.iterdir()] == ["docs"], "what could not begin leaves nothing"
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["run", "docs", "--frm", "ingest"], ["rnu", "docs"], ["chat", "docs", "--k", "many"]], ids=" ".join)
 def test_a_command_that_is_not_understood_is_explained(place: Path, arguments: list[str]) -> None:
     told = call(*arguments, at=place)
     assert told.code == 2 and "Usage" in told.err and "Error" in told.err
+    assert "many" not in arguments or "Invalid value for '--k': a whole number is expected" in told.err
 
 
 def test_a_folder_without_files_and_files_without_text_are_sentences(place: Path) -> None:
@@ -151,8 +158,15 @@ def test_init_writes_a_config_of_the_defaults_once(place: Path) -> None:
     told = call("init", "docs", at=place)
     assert told.code == 0 and "docs/groundling.yaml written" in told.out and "groundling run docs" in told.out
     assert config.load(place / "docs").config == config.Config()
-    assert "#" in (place / "docs" / "groundling.yaml").read_text()
-    assert "exists already" in sentence("init", "docs", at=place)
+    text = (place / "docs" / "groundling.yaml").read_text()
+    assert "#" in text and "exists already" in sentence("init", "docs", at=place)
+    checks = {check["what"]: check["says"] for check in json.loads(call("doctor", "docs", "--json", at=place).out)}
+    assert "search" not in checks, "nobody asked for one"
+    assert checks["recipe options"] == "none given: raft with its defaults"
+    begun = text.index("# search:")
+    (place / "docs" / "groundling.yaml").write_text(text[:begun] + re.sub("(?m)^# ", "", text[begun:]))
+    written = config.load(place / "docs").config
+    assert written == config.Config() and "search" in written.model_fields_set, "the comment is the section"
 
 
 def test_show_prints_the_effective_config(place: Path) -> None:
@@ -211,6 +225,28 @@ def test_doctor_checks_the_recipe_s_options_too(place: Path) -> None:
     (place / "docs" / "groundling.yaml").write_text("synthesize: {options: {distractor: 2}}\n")
     told = call("doctor", "docs", at=place)
     assert told.code == 2 and 'Did you mean "distractors"' in told.out
+    told = call("doctor", "docs", "--json", "--set", "synthesize.options={questions: 5, preset: raft-paper}", at=place)
+    [line] = [check["says"] for check in json.loads(told.out) if check["what"] == "recipe options"]
+    assert line == "questions 5, preset raft-paper; else raft with its defaults"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what", "told"),
+    [
+        ("synthesize.recipe=rafft", "recipe", 'there is no recipe "rafft"'),
+        ("train.objective=sfft", "objective", 'there is no objective "sfft"'),
+        ("train.options.beta=1", "training", 'there is no option "beta"'),
+        ("synthesize.options.question=5", "recipe options", 'there is no option "question". Did you mean "questions"?'),
+        ("index.retriever=bm", "retriever", 'there is no retriever "bm"'),
+        ("curate.filters=[cites]", "filter", 'there is no filter "cites"'),
+        ("curate.filters=[{near: {thresold: 1}}]", "filters", 'there is no option "thresold"'),
+    ],
+)
+def test_doctor_tells_a_mistake_once(place: Path, wrong: str, what: str, told: str) -> None:
+    """Also where there are rounds, whose check goes through the first run's settings too, and a search."""
+    (place / "docs" / "groundling.yaml").write_text("search: {trials: 3}\nrounds: [{name: second}]\n")
+    found = [c for c in json.loads(call("doctor", "docs", "--json", "--set", wrong, at=place).out) if not c["ok"] and c["needed"]]
+    assert [(c["what"], c["says"].lower().count(told.lower())) for c in found] == [(what, 1)]
 
 
 def test_nano_has_a_model_card(place: Path) -> None:

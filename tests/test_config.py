@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from groundling import config
 from groundling.commands.starting import commented
@@ -52,6 +54,11 @@ def test_an_empty_file_is_all_defaults(folder: Path) -> None:
     assert config.load(write(folder, "# nothing yet\n")).config == Config()
 
 
+def test_a_config_that_is_a_folder_is_not_passed_over(folder: Path) -> None:
+    (folder / "groundling.yaml").mkdir()
+    assert "groundling.yaml is a folder. A config is a file" in refused(folder)
+
+
 def test_documents_are_relative_to_the_config(folder: Path) -> None:
     (folder / "texts").mkdir()
     assert config.load(write(folder, "documents: texts")).documents == folder / "texts"
@@ -63,19 +70,44 @@ def test_documents_are_relative_to_the_config(folder: Path) -> None:
     [
         ("chunks: {size: 300}", 'there is no setting "chunks". Did you mean "chunk"?'),
         ("chunk: {siez: 300}", 'there is no setting "chunk.siez". Did you mean "size"?'),
-        ("chunk: {size: big}", "chunk.size = 'big'"),
-        ("chunk: {size: 3}", "chunk.size = 3"),
-        ("chunk: [1, 2]", "chunk = [1, 2]"),
+        ("chunk: {size: big}", "chunk.size = 'big': it must be a whole number from 50 on, for example 1000."),
+        ("chunk: {size: 3}", "chunk.size = 3: it must be a whole number from 50 on, for example 1000."),
+        ("chunk: [1, 2]", "chunk = [1, 2]: it must be a section of settings, for example chunk: {splitter: recursive}"),
+        ("chunk: size 500", "chunk = 'size 500': it must be a section of settings, for example chunk: {size: 1000}, or --set chunk.size=1000."),
+        ("synthesize: {options: 5}", "synthesize.options = 5: it must be names, each with its value, for example {questions: 3}."),
+        ("models: {gpt: }", "models.gpt has no value: it must be a section of settings, for example gpt: {base_url: 'http://localhost:8000/v1',"),
+        ("models: {gpt: sk-a-long-secret}", "models.gpt: it must be a section of settings, for example gpt: {base_url:"),
+        ("models: [a]", "models = ['a']: it must be names of your own, each with its section, for example {mine: {base_url:"),
+        ("rounds: {name: x}", "rounds = {'name': 'x'}: it must be a list of sections, for example [{name: second}]."),
+        ("rounds: [{train: 3}]", "rounds (item 1).train = 3: it must be names, each with its value, for example {epochs: 1}."),
         ("chunk: {size: 300, overlap: 300}", "chunk.overlap = 300: it must be smaller than chunk.size = 300, or a chunk would hold nothing new."),
         ("chunk: {size: 90}", "chunk.overlap = 100: it must be smaller than chunk.size = 90"),
-        ("chunk: {size: null}", "chunk.size = None"),
-        ("train: {format: rafft}", "train.format = 'rafft'"),
-        ("held_out: 1", "held_out = 1"),
-        ("version: 2", "version = 2"),
-        ("evaluate: {k: 3}", "evaluate.k = 3"),
-        ("evaluate: {metrics: [f1, 2]}", "evaluate.metrics.1 = 2"),
-        ("just words", "a configuration is a mapping of sections, not str"),
-        ("- a\n- b", "a configuration is a mapping of sections, not list"),
+        ("chunk: {size: null}", "chunk.size has no value: it must be a whole number from 50 on, for example 1000. Leave it out for its default."),
+        (
+            "train: {format: rafft}",
+            "train.format = 'rafft': it must be one of raft, two-turn, ja, backward, labels, instruct or step. Did you mean raft?",
+        ),
+        (
+            "train: {targets: q_proj}",
+            "train.targets = 'q_proj': it must be all-linear or a list of words, which is not empty, for example all-linear.",
+        ),
+        ("train: {report_to: wandb}", "with some of tensorboard, trackio, wandb, mlflow, for example [wandb]."),
+        ("train: {rate: fast}", "train.rate = 'fast': it must be a number above 0, for example 0.001."),
+        ("serve: {port: 99999}", "serve.port = 99999: it must be a whole number from 0 to 65535, for example 8080."),
+        ("held_out: 1", "held_out = 1: it must be a number from 0 to below 1, for example 0.2."),
+        ("version: 2", "version = 2: it must be 1."),
+        ("name: a/b", "name = 'a/b': it must be a name that a folder may have, without / and \\."),
+        ("evaluate: {k: 0}", "evaluate.k (item 1) = 0: it must be a whole number from 1 on."),
+        ("evaluate: {k: three}", "evaluate.k = 'three': it must be a list of whole numbers, for example [1, 3, 5]."),
+        ("evaluate: {metrics: f1}", "evaluate.metrics = 'f1': it must be a list of words, for example [f1]."),
+        ("evaluate: {metrics: [f1, 2]}", 'evaluate.metrics (item 2) = 2: it must be text, for example in quotes: "2".'),
+        ("evaluate: {without: 3}", "evaluate.without = 3: it must be true or false, for example true."),
+        (
+            "curate: {filters: }",
+            "curate.filters has no value: it must be a list, for example [cited, duplicates, leaked]. Leave it out for its default.",
+        ),
+        ("just words", "a configuration is a mapping of sections, not text"),
+        ("- a\n- b", "a configuration is a mapping of sections, not a list"),
         ("chunk: {size: 3", "is not readable YAML"),
         ("a: b: c", "is not readable YAML"),
         ("5: x", "setting names are words"),
@@ -84,6 +116,36 @@ def test_documents_are_relative_to_the_config(folder: Path) -> None:
 def test_a_mistake_is_told_with_its_place_and_value(folder: Path, text: str, told: str) -> None:
     said = refused(write(folder, text))
     assert told in said and "groundling.yaml" in said
+
+
+def test_a_section_with_nothing_in_it_is_as_by_default(folder: Path) -> None:
+    empty = [name for name, field in Config.model_fields.items() if isinstance(field.get_default(call_default_factory=True), (Section, dict, list))]
+    assert {"chunk", "train", "search", "models", "rounds"} <= {*empty}
+    found = config.load(write(folder, "".join(f"{name}:\n" for name in empty))).config
+    assert found == Config() and "search" not in found.model_fields_set, "nor was a search asked for"
+    assert config.load(write(folder, "train: {preset: rag-sft, options: }\nsynthesize: {options: }")).config.train.preset == "rag-sft"
+    assert config.load(folder, ["chunk=", "train.rank=8"]).config.train.rank == 8
+
+
+def test_one_number_is_a_list_of_one(folder: Path) -> None:
+    assert config.load(folder, ["evaluate.k=3"]).config == config.load(folder, ["evaluate.k=[3]"]).config
+    assert config.load(folder, ["evaluate.k=3"]).config.evaluate.k == [3]
+
+
+def _fields(model: type[BaseModel], at: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = type(field.get_default(call_default_factory=True))
+        yield from _fields(inner, f"{at}{name}.") if issubclass(inner, Section) else [f"{at}{name}"]
+
+
+@pytest.mark.parametrize("value", ["{a: [1]}", "[[1]]", "-9", "true", "null", "x y"])
+def test_no_wrong_value_is_told_in_pydantic_s_words(folder: Path, value: str) -> None:
+    for key in [*_fields(Config), "chunk", "train", "models.gpt", "models.gpt.base_url", "models.gpt.price_in", "rounds"]:
+        try:
+            config.load(folder, [f"{key}={value}"])
+        except ConfigError as error:
+            assert not re.search(r"input should|valid (dict|list|int|str|bool|num)|instance of|unable to|\bNone\b|literal|pattern", str(error)), error
+            assert re.search(r"it must be|is not a folder|is missing|not written as|filter is a name|there is no setting|smaller", str(error)), error
 
 
 TABS = {

@@ -45,7 +45,7 @@ def test_a_reward_model_s_report_says_how_well_it_ranks_and_has_both_rounds_curv
     names = re.findall(r'aria-label="([^"]*) by step, ([^"]*)"', page)
     common = ["Training loss", "Learning rate", "Gradient norm"]
     assert names == [(n, "one") for n in common] + [(n, "rm") for n in [*common, "Better reply ahead", "Margin"]]
-    assert "reward on run:one" in page and "sft on nano" in page and "<h2>Scores</h2>" not in page
+    assert "reward on run:one" in page and "sft on nano" in page and "<h2>Scores</h2>" not in page and "<h2>Training</h2>" in page
 
 
 def test_without_held_out_pairs_that_is_said(both: list[Run]) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.errors import InputError, MachineError, TooManyFailed
-from groundling.records import Question
+from groundling.records import Question, Score
 from groundling.workspace import Output, Workspace, fingerprint, first_different, read_lines, write_atomic, write_json
 
 
@@ -64,6 +65,26 @@ def test_nothing_vanishes(tmp_path_factory: pytest.TempPathFactory, acts: list[s
     assert counts["in"] == len(acts) == counts["kept"] + sum(counts["dropped"].values()) + sum(counts["failed"].values())
     assert counts["kept"] == len(lines(out.folder / "data.jsonl")) == acts.count("keep")
     assert counts["dropped"].get("b", 0) == acts.count("drop b") and len(lines(out.folder / "failed.jsonl")) == acts.count("fail a")
+
+
+def test_a_file_of_a_finished_stage_that_is_gone_or_damaged_is_a_sentence(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    scores, described = space.folder("evaluate") / "scores.json", space.folder("train") / "groundling.json"
+    anew = "Delete the record.json beside it, if there is one, and `groundling run` makes the stage's output anew."
+
+    def refused(do: Callable[[], object], path: Path, words: str) -> None:
+        with pytest.raises(InputError) as raised:
+            do()
+        assert str(raised.value).startswith(f"{path}{words}") and str(raised.value).endswith(anew)
+
+    refused(lambda: space.table("scores", Score), scores, " is missing. ")
+    refused(lambda: list(space.read("chunk", Question)), space.data("chunk"), " is missing. ")
+    scores.parent.mkdir(), described.parent.mkdir()
+    scores.write_text('[{"modl": 1}]'), described.write_text("{")
+    refused(lambda: space.table("scores", Score), scores, ': there is no field "modl". Did you mean "model"?')
+    refused(space.described, described, " is not readable JSON (")
+    scores.write_text('[{"model": "base", "setting": "k=3", "metric": "correct", "value": 0.5, "low": null, "high": null, "n": 2}]')
+    assert [s.value for s in space.table("scores", Score)] == [0.5]
 
 
 def test_a_stage_that_stops_in_the_middle_leaves_what_was_finished_before(tmp_path: Path) -> None:
@@ -198,7 +219,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_record(tmp_path: Path) -> None:
         import resource
         from pathlib import Path
         from groundling.errors import MachineError
-        from groundling.records import Question
+        from groundling.records import Question, Score
         from groundling.workspace import Workspace
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
         try:

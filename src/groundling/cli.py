@@ -12,6 +12,7 @@ import typer
 from .commands import agenting, exchange, inspecting, jobs, searching
 from .errors import ConfigError, GroundlingError
 from .llm.fake.command import fake_teacher
+from .unfit import usage
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -111,7 +112,7 @@ def evaluate(
         asking.evaluate_model(asking.Bare(path, documents, questions, k or "given,3", settings), json_out, say)
     else:
         if questions is not None or k is not None:
-            raise ConfigError("--questions and --k go with --documents. For a run, use --set evaluate.questions=FILE and --set evaluate.k=[0,3].")
+            raise ConfigError("--questions and --k go with --documents. For a run, use --set evaluate.questions=FILE and --set evaluate.k=[1,3].")
         if path == "nano":
             raise ConfigError("A model by itself is scored on a folder: add --documents DIR and --questions FILE.jsonl.")
         opened = _open(Path(path), out, settings)
@@ -290,5 +291,6 @@ def main() -> None:
         )
         sys.exit(2)
     except _USAGE as error:
+        error.message = usage(error.message or "")
         error.show()
         sys.exit(2)

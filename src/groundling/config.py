@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .amiss import called, place_of, told
 from .errors import ConfigError
 from .misread import Misread, read
 from .registry import nearest
@@ -17,6 +18,7 @@ _SECRETS = (
     "it is not written as it must be. key_env is the name of an environment variable, never the key itself; base_url starts with http:// or "
     "https:// and holds no user, password or query."
 )
+_SHORT = 12  # characters: no key is so short
 _INHERITED = (
     "every round has this of the first run, or they would not be asked about the same held-out documents. A round may have settings of its own "
     "under synthesize, curate, train, evaluate and serve; give it a config of its own if it needs more."
@@ -26,28 +28,37 @@ _INHERITED = (
 class Round(Section):
     """A run after the first, in a folder of its own beside it. What a round does not say is as in the first; see `rounds` and docs/rounds.md."""
 
-    name: str = Field("", pattern=r"^([\w][\w .-]*)?$", description="the round's run, as run:NAME calls it; else the first's name with its number")
+    name: str = Field(
+        "", pattern=r"^([\w][\w .-]*)?$", description="the round's run, as run:NAME calls it; else the first's name with its number",
+        json_schema_extra={"form": "a name of letters, digits, spaces, dots, hyphens and underscores that begins with one of the first two"},
+    )  # fmt: skip
     replace: Literal["always", "if_better"] = Field(
         "always", description="`if_better`: later rounds that name this one go on from its parent, unless it beats that on held-out questions"
     )
-    synthesize: dict[str, Any] = {}
-    curate: dict[str, Any] = {}
-    train: dict[str, Any] = {}
-    evaluate: dict[str, Any] = {}
-    serve: dict[str, Any] = {}
+    synthesize: dict[str, Any] = Field({}, examples=[{"limit": 100}])
+    curate: dict[str, Any] = Field({}, examples=[{"filters": ["cited"]}])
+    train: dict[str, Any] = Field({}, examples=[{"epochs": 1}])
+    evaluate: dict[str, Any] = Field({}, examples=[{"k": [3]}])
+    serve: dict[str, Any] = Field({}, examples=[{"k": 3}])
 
 
 class Config(Section):
     """Everything. `documents` is relative to the config file."""
 
     version: Literal[1] = 1
-    name: str = Field("", pattern=r"^(\.{0,2}[^./\\][^/\\]*)?$", description="the run's name and its folder's under runs/; else the folder's")
-    documents: str = Field(".", description="the folder of documents", json_schema_extra=WHERE)
+    name: str = Field(
+        "", pattern=r"^(\.{0,2}[^./\\][^/\\]*)?$", description="the run's name and its folder's under runs/; else the folder's",
+        json_schema_extra={"form": "a name that a folder may have, without / and \\"},
+    )  # fmt: skip
+    documents: str = Field(".", description="the folder of documents", json_schema_extra=WHERE, examples=["texts"])
     seed: int = 42
     held_out: float = Field(0.2, ge=0, lt=1, description="share of the documents that is never trained on")
     budget_usd: float = Field(0, ge=0, description="most that the run may cost, in all; 0: no limit", json_schema_extra=WHERE)
     budget_tokens: int = Field(0, ge=0, description="most tokens of endpoints for the run, in all; 0: no limit", json_schema_extra=WHERE)
-    models: dict[str, Endpoint] = Field({}, description="endpoints by a name of your own; see docs/endpoints.md", json_schema_extra=WHERE)
+    models: dict[str, Endpoint] = Field(
+        {}, description="endpoints by a name of your own; see docs/endpoints.md", json_schema_extra=WHERE,
+        examples=[{"mine": {"base_url": "http://localhost:8000/v1", "model": "its-name"}}],
+    )  # fmt: skip
     ingest: Ingest = Ingest()
     chunk: Chunk = Chunk()
     index: Index = Index()
@@ -57,7 +68,9 @@ class Config(Section):
     evaluate: Evaluate = Evaluate()
     serve: Serve = Serve()
     search: Search = Search()
-    rounds: list[Round] = Field([], description="further runs that go on from this one, in order; see docs/rounds.md")
+    rounds: list[Round] = Field(
+        [], description="further runs that go on from this one, in order; see docs/rounds.md", examples=[[{"name": "second"}]]
+    )
 
 
 class Project(BaseModel):
@@ -109,7 +122,8 @@ def _known(path: tuple[Any, ...]) -> list[str]:
 
 def _sentence(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
-    path = ".".join(str(p) for p in first["loc"])
+    *before, last = first["loc"]
+    path = f"{place_of(Config, before).path}.{last}".lstrip(".")
     if first["type"] == "extra_forbidden" and first["loc"][0] == "rounds" and first["loc"][-1] in Config.model_fields:
         return f"{where}: {path}: {_INHERITED}"
     if first["type"] == "extra_forbidden":
@@ -118,7 +132,8 @@ def _sentence(error: ValidationError, where: str) -> str:
         return f"{where}: {path} is missing. {_MISSING}"
     if first["loc"][-1] in ("key_env", "base_url") and first["type"] == "string_pattern_mismatch":
         return f"{where}: {path}: {_SECRETS}"  # its value may be a key: it is not shown
-    return f"{where}: {path} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+    secret = first["loc"][0] == "models" and len(str(first["input"])) > _SHORT  # it may be a key in the wrong place
+    return f"{where}: {told(Config, first, hide=secret)}"
 
 
 def parse(data: Any, where: str) -> Config:
@@ -126,7 +141,7 @@ def parse(data: Any, where: str) -> Config:
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: a configuration is a mapping of sections, not {type(data).__name__}.")
+        raise ConfigError(f"{where}: a configuration is a mapping of sections, not {called(data)}.")
     try:
         return Config(**data)
     except ValidationError as error:
@@ -190,6 +205,8 @@ def load(path: Path, settings: list[str] | None = None) -> Project:
     data: Any = {}
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         raise ConfigError(f"{path} is a single file. Give the folder it is in, or a groundling.yaml.")
+    if file.is_dir() and file != path:
+        raise ConfigError(f"{file} is a folder. A config is a file: give the folder another name.")
     if file.is_file():
         data = written(file)
     where = (f"{file} with --set" if settings else str(file)) if file.is_file() else "--set"

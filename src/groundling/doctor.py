@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sys
+import textwrap
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +18,8 @@ from .runs import Run
 from .runs import index_options as resolved
 from .verify import EXTRAS, every_round, missing, plugins
 from .workspace import Workspace
+
+_LONGEST = 100  # characters of the options that were given
 
 
 class Check(NamedTuple):
@@ -83,8 +87,7 @@ def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list
     count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith(HIDDEN) and f.name not in OURS)
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
     found.append(_said("recipe options", lambda: _options(c)))
-    if opened.rounds:
-        found.append(_said("rounds", lambda: _rounds(opened)))
+    found.append(_said("filters", lambda: _filters(c)))
     if "search" in c.model_fields_set:
         found.append(_said("search", lambda: _search(c)))
     base, hosted = _said("base model", lambda: _base(opened)), c.train.method == "api"
@@ -97,7 +100,19 @@ def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list
     ]
     if found[-1].ok:
         found += _endpoint(opened, ask)
-    return [*found, _port(c.serve.host, c.serve.port)]
+    if opened.rounds:
+        found.append(_said("rounds", lambda: _rounds(opened)))
+    return _once([*found, _port(c.serve.host, c.serve.port)])
+
+
+def _once(found: list[Check]) -> list[Check]:
+    """Without the checks that only say what one before them found wrong: a name that is not there is met by whoever loads it."""
+    kept: list[Check] = []
+    for check in found:
+        said = re.sub(r"^Round .*?: |^.*: (?=there is no )", "", check.says).lower()
+        if check.ok or all(other.ok or said not in other.says.lower() for other in kept):
+            kept.append(check)
+    return kept
 
 
 def _port(host: str, port: int) -> Check:
@@ -119,8 +134,19 @@ def _said(what: str, look) -> Check:  # noqa: ANN001
 def _options(c: config.Config) -> str:
     from .synthesize import options_of
 
-    chosen = options_of(registry.load("recipe", c.synthesize.recipe), c.synthesize.options)
-    return ", ".join(f"{name} {value}" for name, value in chosen.model_dump().items())
+    name, given = c.synthesize.recipe, c.synthesize.options
+    options_of(registry.load("recipe", name), given)
+    if not given:
+        return f"none given: {name} with its defaults"
+    told = textwrap.shorten(", ".join(f"{option} {value}" for option, value in given.items()), _LONGEST, placeholder=" …")
+    return f"{told}; else {name} with its defaults"
+
+
+def _filters(c: config.Config) -> str:
+    from .curate import identity
+
+    identity(c.curate)
+    return ", ".join(name for name, _ in c.curate.steps()) or "none: all examples are kept"
 
 
 def _search(c: config.Config) -> str:
@@ -168,14 +194,18 @@ def _training(opened: config.Project) -> str:
     from .llm.weights import RUN, resolve_weights
     from .train.checks import Base, base_of, mistakes
     from .train.dial import at_most
+    from .train.options import options_of
 
     options, wrong = opened.config.train, list(hosted.mistakes(opened.config))
+    if options.objective in registry.names("objective"):
+        said = _said("options", lambda: str(options_of(registry.load("objective", options.objective), options.options)))
+        wrong += [] if said.ok else [said.says]
     if options.method == "api":
         return _provider(opened.config, wrong)
     base = None if options.base.startswith(RUN) else resolve_weights(options.base, opened.base)
     wrong += map(str, mistakes(options, base_of(base) if base else Base(None))) if not missing("train") else ()
     if wrong:
-        raise ConfigError(" ".join(wrong))
+        raise ConfigError(" ".join(dict.fromkeys(wrong)))
     if base is None:
         return f"{options.method}; its memory is told when {options.base} is done"
     settled, told = at_most(options, base)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .amiss import told as sentence
 from .errors import ConfigError
 from .registry import nearest
 
@@ -30,6 +31,4 @@ def checked(kind: type[O], given: dict[str, Any], where: str) -> O:
             known = sorted(kind.model_fields)
             told = nearest(name, known) if known else " It has no options."
             raise ConfigError(f'{where}: there is no option "{name}".{told}') from None
-        place = f"{where}.{name}" if name else where
-        message = first["msg"].removeprefix("Value error, ").rstrip(".")
-        raise ConfigError(f"{place} = {first['input']!r}: {message[:1].lower()}{message[1:]}.") from None
+        raise ConfigError(sentence(kind, first, where)) from None

@@ -281,7 +281,7 @@ def _refuse_stale_input(stage: Stage, wanted: list[str], found: dict[str, State]
 def _refuse_missing(run: Run, stage: Stage) -> None:
     for name in stage.reads:
         if run.space.record(name) is None:
-            raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. Run without --from, or from an earlier stage.")
+            raise InputError(f"{stage.name} needs the output of {name}, which is not there yet. `groundling run` makes all that is missing.")
 
 
 def _run_one(run: Run, stage: Stage, anew: bool = False) -> None:

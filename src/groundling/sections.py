@@ -5,14 +5,13 @@ They never enter a fingerprint.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from . import published
-from .values import below_size, numbers, switch
+from .values import below_size, no_key, numbers, several, step, switch, unsaid
 
 WHERE = {"where": True}
 CHOSEN = {"chosen": True}  # settings that `train.preset` and `train.size` choose where they are not given
@@ -25,6 +24,11 @@ AT_PROVIDER = {"base", "objective", "options", "format", "method", "epochs", "ba
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, given: Any) -> Any:
+        return unsaid(given, cls.model_fields) if isinstance(given, dict) else given
 
     def identity(self) -> dict[str, Any]:
         """The settings that shape the output."""
@@ -67,7 +71,7 @@ class Synthesize(Section):
     """Chunks to training examples."""
 
     recipe: str = Field("raft", description="see `groundling list recipes`")
-    options: dict[str, Any] = Field({}, description="options of the recipe, checked against it")
+    options: dict[str, Any] = Field({}, description="options of the recipe, checked against it", examples=[{"questions": 3}])
     teacher: str = Field("template", description="who writes the data: `template` (rules), a name in `models`, `nano`, a folder, `run:NAME`")
     student: str = Field("", description="the model that is to get better, where a recipe asks it too; `run:NAME` is another run's model")
     judge: str = Field("", description="who scores, where a recipe asks one: a model, or `run:NAME` of a run trained as a reward model")
@@ -76,21 +80,10 @@ class Synthesize(Section):
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share fails", json_schema_extra=WHERE)
 
 
-def _step(value: Any) -> Any:
-    """A filter as the config names it: alone, or with its options. `{near: {}}` and `{near: null}` are `near`."""
-    if isinstance(value, dict) and len(value) == 1:
-        name, options = next(iter(value.items()))
-        if isinstance(name, str) and (options is None or isinstance(options, dict)):
-            return {name: options} if options else name
-    elif isinstance(value, str):
-        return value
-    raise PydanticCustomError("filter", "A filter is a name, or one name with its options, such as {near: {threshold: 0.8}}")
-
-
 class Curate(Section):
     """Examples to kept examples."""
 
-    filters: list[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(_step)]] = Field(
+    filters: list[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(step)]] = Field(
         ["cited", "duplicates", "leaked"], description="in this order, each a name or {name: {options}}; see `groundling list filters`"
     )
 
@@ -104,7 +97,7 @@ class Train(Section):
 
     base: str = Field("nano", description="`nano`, the path or hub name of a model, or `run:NAME`: another run's model")
     objective: str = Field("sft", description="see `groundling list objectives`")
-    options: dict[str, Any] = Field({}, description="options of the objective, checked against it")
+    options: dict[str, Any] = Field({}, description="options of the objective, checked against it", examples=[{"beta": 0.1}])
     format: Literal["raft", "two-turn", "ja", "backward", "labels", "instruct", "step"] = Field(
         "raft", description="the prompt format that is taught; see grounding.py"
     )
@@ -223,10 +216,12 @@ class Evaluate(Section):
     questions: str = Field(
         "", description="a .jsonl file beside the config; else questions.jsonl beside it; else held-out examples", json_schema_extra=WHERE
     )
-    k: list[Annotated[int, Field(ge=1)]] = Field([1, 3, 5], description="how many retrieved passages the models are given")
+    k: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(several)] = Field(
+        [1, 3, 5], description="how many retrieved passages the models are given: several numbers, or one"
+    )
     without: bool = Field(True, description="also ask without any passage (setting `none`)")
     given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
-    metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all")
+    metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all", examples=[["correct", "f1"]])
     compare: bool = Field(True, description="score the base model too, and test the tuned one against it")
     prompt_trials: int = Field(40, ge=0, description="questions on which the base model's best of three prompts is chosen; 0: all questions")
     limit: int = Field(0, ge=0, description="score only so many questions (0: all); the choice is seeded")
@@ -258,23 +253,12 @@ class Serve(Section):
     max_tokens: int = Field(256, ge=8, description="longest reply")
 
 
-def _no_key(name: str) -> str:
-    """A key that is pasted where the name of its variable belongs is refused, under a type of error whose sentence does not repeat it."""
-    lower, digits = re.search("[a-z]", name), len(re.findall("[0-9]", name))
-    if _KEY.match(name) or (len(name) >= 24 and lower and digits >= 4 and (name.lower() != name or "_" not in name)):
-        raise PydanticCustomError("string_pattern_mismatch", "this is a key")
-    return name
-
-
-_KEY = re.compile(r"(sk|gsk|csk|hf|xai|nvapi|pplx|AIza)_?[A-Za-z0-9]{16,}\Z")
-
-
 class Endpoint(Section):
     """A model behind an OpenAI-compatible API: OpenAI, vLLM, TGI, llama-server, Ollama, OpenRouter. Its key is never written down anywhere."""
 
-    base_url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="where the API is, up to and with /v1")
-    model: str = Field(min_length=1, description="the model's name there")
-    key_env: Annotated[str, AfterValidator(_no_key)] = Field(
+    base_url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="where the API is, up to and with /v1", examples=["http://localhost:8000/v1"])
+    model: str = Field(min_length=1, description="the model's name there", examples=["its-name"])
+    key_env: Annotated[str, AfterValidator(no_key)] = Field(
         "", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$", description="the environment variable that holds the key; empty: none", json_schema_extra=WHERE
     )
     max_parallel: int = Field(256, ge=1, description="most calls in flight; fewer where the endpoint refuses", json_schema_extra=WHERE)
@@ -291,4 +275,4 @@ class Endpoint(Section):
     structured: Literal["auto", "native", "prompt"] = Field("auto", description="JSON replies by response_format, by words, or whichever works")
     batch: bool = Field(False, description="send files of requests: cheaper and slower, where the provider has it", json_schema_extra=WHERE)
     batch_price: float = Field(1, gt=0, le=1, description="share of the prices that batch mode costs; 0.5 at many providers", json_schema_extra=WHERE)
-    extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out")
+    extra: dict[str, Any] = Field({}, description="further fields of each request's body; null leaves a field out", examples=[{"top_p": 0.9}])

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from . import __version__
 from .errors import InputError, MachineError, TooManyFailed
 from .records import Record, from_line, to_line
 from .seeds import digest
+from .unfit import told
 
 R = TypeVar("R", bound=Record)
 FOLDERS = {
@@ -37,6 +38,9 @@ FOLDERS = {
     "train": "6-model",
     "evaluate": "7-scores",
 }
+
+
+_ANEW = "Delete the record.json beside it, if there is one, and `groundling run` makes the stage's output anew."
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -58,15 +62,28 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
+def read_json(path: Path) -> Any:
+    """What a file of a finished stage says. Raises InputError where it is gone or was damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing. {_ANEW}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}). {_ANEW}") from None
+
+
 def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     """The records of a .jsonl file. Raises InputError that names the line where one does not fit."""
+    if not path.exists():
+        raise InputError(f"{path} is missing. {_ANEW}")
     with path.open("rb") as handle:
         for number, line in enumerate(handle, 1):
             if line.strip():
                 try:
                     yield from_line(line, kind)
                 except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise InputError(f"{path}, line {number}: {error}. Each line holds one whole JSON object.") from error
+                    said = told(error, list(kind.__struct_fields__))
+                    raise InputError(f"{path}, line {number}: {said} Each line holds one whole JSON object.") from error
 
 
 class Output:
@@ -185,30 +202,26 @@ class Workspace:
     def described(self) -> dict[str, Any] | None:
         """groundling.json of the trained model: its format, its base, their hashes."""
         path = self.folder("train") / "groundling.json"
-        return json.loads(path.read_bytes()) if path.exists() else None
+        return read_json(path) if path.exists() else None
+
+    def table(self, name: str, kind: type[R]) -> list[R]:
+        """What an evaluation left: its `scores` or its `tests`."""
+        path = self.folder("evaluate") / f"{name}.json"
+        try:
+            return msgspec.convert(read_json(path), list[kind])  # type: ignore[valid-type]
+        except msgspec.ValidationError as error:
+            raise InputError(f"{path}: {told(error, list(kind.__struct_fields__))} {_ANEW}") from None
 
     def started(self) -> Path | None:
         """The folder that the relative paths of the run's config start from; None where the run was not begun."""
         path = self.root / "run.json"
         return Path(json.loads(path.read_bytes())["base"]) if path.is_file() else None
 
-    @contextmanager
-    def lock(self, else_do: str = "choose another folder with --out") -> Iterator[None]:
-        """Keep a second run off this folder. Released by the system when the process ends, however it ends."""
-        import fcntl
+    def lock(self, else_do: str = "choose another folder with --out") -> AbstractContextManager[None]:
+        """Keep a second run off this folder; see `locking`."""
+        from .locking import held
 
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / ".lock").open("w")
-        except OSError as error:
-            wish = else_do[0].upper() + else_do[1:]
-            raise MachineError(f"{self.root} could not be made or written to ({error.strerror}). {wish}.") from error
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise MachineError(f"Another groundling run is at work in {self.root}. Wait for it, or {else_do}.") from error
-            yield
+        return held(self.root, else_do)
 
     def read(self, stage: str, kind: type[R]) -> Iterator[R]:
         return read_lines(self.data(stage), kind)

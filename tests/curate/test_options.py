@@ -35,7 +35,7 @@ def test_a_name_or_a_name_with_options() -> None:
 def test_anything_else_is_a_sentence(text: str) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^x.yaml: curate.filters.0 = .*: a filter is a name, or one name with its options, such as \{near: \{threshold: 0.8\}\}\.$",
+        match=r"^x.yaml: curate.filters \(item 1\).*: a filter is a name, or one name with its options, such as \{near: \{threshold: 0.8\}\}\.$",
     ):
         curate(text)
 
@@ -45,10 +45,10 @@ def test_anything_else_is_a_sentence(text: str) -> None:
     [
         ("nearr", {}, 'There is no filter "nearr". Did you mean "near"?'),
         ("near", {"treshold": 0.7}, 'curate.filters: near: there is no option "treshold". Did you mean "threshold"?'),
-        ("near", {"threshold": 7}, "curate.filters: near.threshold = 7: input should be less than or equal to 1."),
-        ("near", {"threshold": "high"}, "curate.filters: near.threshold = 'high': input should be a valid number"),
+        ("near", {"threshold": 7}, "curate.filters: near.threshold = 7: it must be a number from 0.3 to 1, for example 0.8."),
+        ("near", {"threshold": "high"}, "curate.filters: near.threshold = 'high': it must be a number from 0.3 to 1, for example 0.8."),
         ("cited", {"threshold": 0.7}, 'curate.filters: cited: there is no option "threshold". It has no options.'),
-        ("mixture", {"weights": {"raft": -1}}, "curate.filters: mixture.weights.raft = -1: input should be greater than or equal to 0."),
+        ("mixture", {"weights": {"raft": -1}}, "curate.filters: mixture.weights.raft = -1: it must be a number from 0 on."),
     ],
 )
 def test_an_option_that_is_not_there_or_does_not_fit_is_a_sentence(name: str, options: dict, told: str) -> None:

@@ -81,6 +81,30 @@ def test_the_page_is_whole_and_loads_nothing(data, tmp_path):
         assert words in page, words
 
 
+def test_what_is_read_first_stands_first_and_the_long_tables_are_folded(data):
+    page = report.render(data._replace(advice="Set serve.k: 1."))
+    first, detail = page[page.index("<main>") :].split('<h2 class="more">In detail</h2>')
+    assert first.index(view.headline(data.scores, data.tests, data.notes)[:30]) < first.index("Set serve.k: 1.") < first.index("<svg")
+    assert first.count("<svg") == 1 and first.index("<svg") < first.index("<table") and first.count("<table") == 1 and "<details" not in first
+    shown = re.findall(r'<th scope="row">([^<]+)<small>', first)
+    assert shown[0] == "correct" and "abstain recall" in shown and "token F1" not in shown and len(shown) <= 6
+    parts = re.findall(r'<details class="part"><summary><h2>([^<]+)</h2>', detail)
+    assert parts == [
+        "When it abstains", "Scores", "Seen and unseen documents", "Retrieval", "Answers to read", "How the base model was asked", "Training",
+        "What went in, what came out",
+    ]  # fmt: skip
+    assert _outside(detail) == [], "every table and plot of the details is folded away until it is asked for"
+
+
+def _outside(page):
+    """The tables and plots that are not within a folded section."""
+    found, depth = [], 0
+    for tag in re.findall(r"</?details[^>]*>|<table|<svg", page):
+        depth += tag.startswith("<details") - (tag == "</details>")
+        found += [tag] if tag in ("<table", "<svg") and not depth else []
+    return found
+
+
 def test_what_models_and_documents_say_is_escaped(data):
     row = next(r for r in data.rows if r.model == "tuned" and not r.correct and r.setting == "k=3")
     page = report.render(data._replace(rows=[_with(row)], name=EVIL, origin=EVIL, models={"base": EVIL}))

@@ -351,7 +351,7 @@ def test_a_script_is_read_from_a_file_under_the_command_s_options(tmp_path: Path
         ("outages: [{at: 1, second: 2}]", 'there is no setting "outages.0.second". Did you mean "seconds"'),
         ("wire: {hang: 2}", "wire.hang = 2: "),
         ("wire: {hang: 0.6, reset: 0.6}", "add up to more than 1"),
-        ("- 1", "a script is a mapping of settings, not list"),
+        ("- 1", "a script is a mapping of settings, not a list"),
         ("a: [", "script.yaml, line 1, column 5, is not readable YAML: the text ends within a value. A bracket"),
         ("latency: .inf", "latency = inf"),
     ],

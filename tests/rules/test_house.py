@@ -142,10 +142,10 @@ def test_the_command_line_stands_on_top_and_errors_at_the_bottom() -> None:
     assert calling == {"groundling.cli"}
     above = {m for m, others in GRAPH.items() if "groundling.pipeline" in others}
     assert {m for m in above if not is_command(m)} == {"groundling.cli"}
-    for leaf in ("groundling.errors", "groundling.misread", "groundling.seeds", "groundling.records"):
+    for leaf in ("groundling.errors", "groundling.misread", "groundling.amiss", "groundling.seeds", "groundling.records"):
         assert GRAPH[leaf] == set(), leaf
     assert GRAPH["groundling.grounding"] == {"groundling.records"}
-    assert GRAPH["groundling.config"] <= {"groundling.errors", "groundling.misread", "groundling.registry", "groundling.sections"}
+    assert GRAPH["groundling.config"] <= {f"groundling.{name}" for name in ("amiss", "errors", "misread", "registry", "sections")}
     assert GRAPH["groundling.sections"] <= {"groundling.published", "groundling.values"}
     assert not GRAPH["groundling.published"] | GRAPH["groundling.values"], "tables of values know nothing"
 

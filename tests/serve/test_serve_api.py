@@ -42,6 +42,9 @@ def test_shown_numbers_start_at_one_in_the_order_of_citation(serving):
     assert data["choices"][0]["message"]["content"] == "both [1][2]"
     assert [(s["number"], s["chunk"]) for s in data["groundling"]["sources"]] == [(1, "d2/door"), (2, "d1/days")]
     assert [q["number"] for q in data["groundling"]["quotes"]] == [1, 2]
+    assert [(p["id"], p["number"]) for p in data["groundling"]["passages"]] == [("d1/days", 2), ("d1/hours", None), ("d2/door", 1)], (
+        "by the number that it is cited by, which is no position in the list"
+    )
 
 
 def test_k_passages_are_retrieved(serving):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 import sys
@@ -105,6 +106,16 @@ def test_a_port_in_use_is_a_sentence():
         with pytest.raises(MachineError) as raised:
             server.run(make_service({})._replace(options=Serve(port=port)))
     assert str(raised.value) == f"Port {port} is in use. Stop what uses it, or choose another with --port."
+
+
+def test_a_port_that_this_account_may_not_open_is_a_sentence(monkeypatch):
+    def refused(bound, address):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(server.socket.socket, "bind", refused)
+    with pytest.raises(MachineError) as raised:
+        server.run(make_service({})._replace(options=Serve(port=80)))
+    assert str(raised.value) == "Port 80 may not be opened by this account. Choose one above 1023 with --port."
 
 
 def test_a_foreign_address_is_a_sentence():

@@ -54,7 +54,7 @@ def test_what_is_drawn_is_rounded_and_stays_within_its_ends() -> None:
         ({"train.rate": "fast"}, ["write two numbers"]),
         ({"train.rate": {"low": 1e-5}}, ["write two numbers"]),
         ({"train.rate": [1e-3, 1e-5]}, ["must begin below its end"]),
-        ({"train.rate": [-1.0, 1.0]}, ["train.rate = -1.0", "greater than 0"]),
+        ({"train.rate": [-1.0, 1.0]}, ["train.rate = -1.0", "a number above 0"]),
         ({"train.rank": [0.5, 2.5]}, ["train.rank = 0.5"]),
         ({"train.rank": ["few", "many"]}, ["train.rank = 'few'"]),
         ({"train.rank": [4, 8, 4]}, ["twice"]),

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 def side_of(run: Run) -> Side | None:
     """What the run's evaluation left; None where it has none."""
-    import msgspec
-
     from ..evaluate.beside import Side
     from ..evaluate.scoring import HEADLINE, Row
     from ..records import Score
@@ -29,7 +27,7 @@ def side_of(run: Run) -> Side | None:
     if record is None:
         return None
     told = record["notes"]["headline"]
-    scores = msgspec.json.decode((run.space.folder("evaluate") / "scores.json").read_bytes(), type=list[Score])
+    scores = run.space.table("scores", Score)
     return Side(run.space.root.name, scores, list(run.space.read("evaluate", Row)), (told["setting"], told.get("metric", HEADLINE)))
 
 

@@ -14,6 +14,7 @@ from ..errors import ConfigError, ModelError
 from ..export.job import Facts, Job, Part, Prompt, Wish
 from ..records import Example, Pair
 from ..runs import Run, Say, open_run, tuned
+from ..workspace import read_json
 
 if TYPE_CHECKING:
     from ..llm.local import Local
@@ -183,7 +184,7 @@ def _scores(run: Run, trained: dict[str, Any]) -> tuple[list[dict[str, Any]], st
         return [], "", "the model was not evaluated"
     if record["inputs"].get("train") != trained["fingerprint"]:
         return [], "", "those that are there were measured on an earlier model"
-    every = json.loads((run.space.folder("evaluate") / "scores.json").read_bytes())
+    every = read_json(run.space.folder("evaluate") / "scores.json")
     return [s for s in every if s["model"] == "tuned" and s["questions"] == "all"], record["notes"].get("headline", {}).get("setting", ""), ""
 
 

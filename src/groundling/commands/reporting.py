@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..runs import Run, open_run
 from ..workspace import FOLDERS
 from .comparing import in_report
+from .passages import fewer
 from .searching import in_report as searched
 
 if TYPE_CHECKING:
@@ -28,12 +29,9 @@ def write_report(run: Run) -> Path:
     from ..evaluate.scoring import Comparison, Row
     from ..records import Score
 
-    folder = run.space.folder("evaluate")
     unscored = bool(run.mute and run.space.record("train"))  # a reward model: what it learnt stands in train's record
     if run.space.record("evaluate") is None and not unscored:
         raise InputError(f"{run.space.root} has no scores yet. Run `groundling evaluate` first.")
-    import msgspec
-
     records = {name: record for name in FOLDERS if (record := run.space.record(name))}
     failed = {
         name: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -44,12 +42,12 @@ def write_report(run: Run) -> Path:
     beside, replaced = in_report(run)
     data = ReportData(
         name=run.project.name,
-        scores=[] if unscored else msgspec.json.decode((folder / "scores.json").read_bytes(), type=list[Score]),
-        tests=[] if unscored else msgspec.json.decode((folder / "tests.json").read_bytes(), type=list[Comparison]),
+        scores=[] if unscored else run.space.table("scores", Score),
+        tests=[] if unscored else run.space.table("tests", Comparison),
         rows=[] if unscored else list(run.space.read("evaluate", Row)),
         notes=notes,
         origin="" if unscored else ORIGIN.get(notes.get("written_by", ""), ORIGIN["teacher"]),
-        headline=_ranks(records["train"]["notes"]) if unscored else "",
+        headline=_ranks(records["train"]["notes"]) if unscored else "", advice=fewer(run),
         beside=beside, replaced=replaced, search=searched(run),
         records=records, failed=failed, trainings=_trainings(run),
         models={"base": run.config.train.base, "tuned": f"{run.config.train.base} + {run.config.train.objective} ({_way(run)})"},

@@ -13,8 +13,9 @@ from ..registry import nearest
 from ..runs import Run, open_run
 from ..sections import GROUNDED
 from ..verify import every_round
-from ..workspace import FOLDERS
+from ..workspace import FOLDERS, read_json
 from .comparing import in_report, said, side_of, text
+from .passages import fewer
 from .reporting import write_report
 from .running import effective as of_one
 from .running import score_table, show_answers
@@ -101,7 +102,9 @@ def _tell(run: Run) -> None:
     if found:
         run.say(f"\n{text(found[0])}")
     else:
-        run.say(score_table(json.loads((run.space.folder("evaluate") / "scores.json").read_bytes())))
+        run.say(score_table(read_json(run.space.folder("evaluate") / "scores.json")))
+    if said_so := fewer(run):
+        run.say(said_so)
     if run.project.name == run.project.rounds[-1] and run.config.train.format in GROUNDED:
         show_answers(run)
     run.say(f"\nReport: {run.space.root / 'report.html'}")

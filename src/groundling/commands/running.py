@@ -12,7 +12,8 @@ import yaml
 from .. import pipeline
 from ..runs import Run, service
 from ..sections import GROUNDED
-from ..workspace import write_atomic
+from ..workspace import read_json, write_atomic
+from .passages import fewer
 from .reporting import write_report
 from .verdict import not_better
 
@@ -56,12 +57,13 @@ def run_all(run: Run, first: str, last: str, redo: list[str]) -> None:
 def after_evaluate(run: Run, json_out: Path | None) -> None:
     """The report, the headline in the terminal, and the scores where they are wanted."""
     write_report(run)
-    scores = json.loads((run.space.folder("evaluate") / "scores.json").read_bytes())
+    scores = read_json(run.space.folder("evaluate") / "scores.json")
     if json_out:
         write_atomic(json_out, json.dumps(scores, indent=1).encode())
     run.say(score_table(scores))
-    if said := not_better(run, scores):
-        run.say(said)
+    for said in (not_better(run, scores), fewer(run)):
+        if said:
+            run.say(said)
 
 
 def score_table(scores: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import config
 from ..errors import ConfigError
+from ..sections import Search
 from ..workspace import write_atomic
 
 
@@ -22,14 +23,21 @@ def init(folder: Path) -> str:
     return f"{target} written. Next: groundling doctor {folder}, then groundling run {folder}"
 
 
+# A section whose presence alone asks for something: with one of a search, plan and doctor tell of its trials.
+_ASKED_FOR = (Search,)
+
+
 def commented(model: type[config.Section], indent: int = 0) -> str:
     """A section as YAML, each field with its default and its description as a comment."""
     lines = []
     for name, field in model.model_fields.items():
         pad, default = "  " * indent, field.get_default(call_default_factory=True)
         if isinstance(default, config.Section):
-            lines += ["", f"{pad}{name}:  # {(type(default).__doc__ or '').strip()}", commented(type(default), indent + 1).rstrip("\n")]
+            section = [f"{pad}{name}:  # {(type(default).__doc__ or '').strip()}", *commented(type(default), indent + 1).splitlines()]
+            lines += ["", "\n".join(f"# {line}" if isinstance(default, _ASKED_FOR) else line for line in section)]
             continue
+        if lines and "\n" in lines[-1]:  # what comes after a section is no part of it
+            lines.append("")
         value = json.dumps(default, ensure_ascii=False)
         comment = f"  # {field.description}" if field.description else ""
         # What a preset or a size may choose is not set before somebody sets it.

@@ -21,6 +21,7 @@ class ReportData(NamedTuple):
     questions came about; `models`
     describes base and tuned; `search` is the table of trials of a search over settings, empty where there was none; `beside` are the rounds
     up to this one, `replaced` which model was taken after each that could replace its parent. `headline`: where not the scores tell what came out.
+    `advice`: a setting that the scores speak against.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ReportData(NamedTuple):
     beside: Sequence[Table] = ()
     replaced: Sequence[str] = ()
     headline: str = ""
+    advice: str = ""
     search: Mapping[str, Any] = {}
 
 
@@ -80,6 +82,7 @@ def render(data: ReportData) -> str:
     return env.get_template("report.html.jinja").render(
         data=data, headline=data.headline or view.headline(data.scores, data.tests, data.notes),
         tables=view.tables(data.scores, data.tests, data.notes),
+        main=view.main(data.scores, data.tests, data.notes),
         plots=plots, groups=view.seen(data.scores, data.notes), retrieval=view.retrieval(data.scores), trained=trained,
         stages=view.stages(data.records, data.failed), worst=view.worst(data.rows, data.notes), prompt=data.notes.get("prompt"),
         labels=view.labels(data.scores), grounded=grounded, confusion=data.notes.get("confusion"),

@@ -14,6 +14,7 @@ from .scoring import HEADLINE, Comparison, Row
 WORST = 20
 # Headlines that count right and wrong, in words; of others no answer is plainly wrong.
 _DID = {HEADLINE: ("did the right thing on", "on", "questions"), "accuracy": ("chose the right label for", "for", "texts")}
+_MAIN = ("correct", "precision_answered", "citation_precision", "abstain_recall", "false_refusal_rate", "accuracy", "macro_f1")
 LISTED = 200  # failures of a stage that are listed; the rest is counted
 Notes = Mapping[str, Any]
 
@@ -145,6 +146,13 @@ def tables(scores: Sequence[Score], tests: Sequence[Comparison], notes: Notes) -
     first = _middle(notes, scores)
     settings = sorted(order(scores), key=lambda s: s != first)
     return [{"setting": s, "words": asked_with(s, notes), "cells": _cells(scores, tests, s, "all")} for s in settings]
+
+
+def main(scores: Sequence[Score], tests: Sequence[Comparison], notes: Notes) -> dict[str, Any]:
+    """The few numbers to read first, in the headline's setting; empty where nothing was scored."""
+    setting, first = _middle(notes, scores), (notes.get("headline") or {}).get("metric", HEADLINE)
+    cells = [c for c in _cells(scores, tests, setting, "all") if c.metric in (first, *_MAIN)]
+    return {"words": asked_with(setting, notes), "cells": cells} if cells else {}
 
 
 def seen(scores: Sequence[Score], notes: Notes) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .. import registry
+from ..amiss import called
 from ..errors import InputError
 from ..records import Example, Pair
 from .base import Place, Refused
@@ -54,7 +55,7 @@ def read(path: Path, shape: str = "", shapes: Counter[str] | None = None) -> Ite
             yield Bad(raw.line, raw.fault, raw.detail, raw.text[:SHOWN])
             continue
         if not isinstance(raw.value, Mapping):
-            yield Bad(raw.line, "not a record", f"a record has named fields, this is {type(raw.value).__name__}", str(raw.value)[:SHOWN])
+            yield Bad(raw.line, "not a record", f"a record has named fields, this is {called(raw.value)}", str(raw.value)[:SHOWN])
             continue
         if chosen is None:
             chosen = _shape(path, raw.line, raw.value)

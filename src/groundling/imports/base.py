@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..amiss import called
 from ..grounding import is_refusal
 from ..records import Example
 from ..seeds import digest
@@ -37,7 +38,7 @@ def text(row: Mapping[str, Any], field: str, empty: bool = False) -> str:
     if value is None and empty:
         return ""
     if not isinstance(value, str):
-        raise Refused("a field is no text", f'"{field}" is {type(value).__name__}')
+        raise Refused("a field is no text", f'"{field}" is {called(value)}')
     if not empty and not value.strip():
         raise Refused("a field is empty", f'"{field}" holds no text')
     try:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..amiss import called
 from ..grounding import FORMATS, Message
 from ..records import Example, Passage, Turn
 from .base import Place, Refused, plain, text
@@ -26,7 +27,7 @@ def messages(value: Any, role: str = "role", content: str = "content") -> list[M
     found = []
     for number, message in enumerate(value, 1):
         if not isinstance(message, Mapping):
-            raise Refused("a message is broken", f"message {number} is {type(message).__name__}")
+            raise Refused("a message is broken", f"message {number} is {called(message)}")
         name = str(message.get(role, "")).lower()
         if name in TOOLS or message.get("tool_calls") or message.get("function_call"):
             raise Refused("calls a tool", sound=True)

@@ -61,7 +61,7 @@ def mistakes(c: Config) -> Iterator[str]:
     if not t.base.startswith(RUN) and t.base not in c.models:
         yield (
             f'train.base = "{t.base}": with train.method api it is the name of an endpoint under models, whose `model` is what the provider trains; '
-            f"or run:NAME of a run that was trained so.{nearest(t.base, sorted(c.models))}"
+            f"or run:NAME of a run that was trained so.{nearest(t.base, sorted(c.models)) if c.models else ' There is no endpoint under models yet.'}"
         )
 
 

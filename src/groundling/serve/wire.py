@@ -102,7 +102,9 @@ def details(told: Told, scored: bool) -> dict[str, Any]:
         "abstained": answer.abstained,
         "quotes": [{"text": t, "chunk": c, "number": numbers.get(c), "verbatim": (c, t) in verbatim} for t, c in quotes],
         "sources": [msgspec.to_builtins(s) for s in told.sources],
-        "passages": [{"id": h.chunk.id, "title": h.chunk.title, "score": h.score if scored else None} for h in told.hits],
+        "passages": [
+            {"id": h.chunk.id, "title": h.chunk.title, "number": numbers.get(h.chunk.id), "score": h.score if scored else None} for h in told.hits
+        ],
         "invalid": answer.invalid,
         "warnings": warnings(answer, told.sources, told.finish),
     }

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..amiss import called
 from ..errors import InputError
 from ..imports.files import Raw, rows
 from ..records import Split
@@ -100,7 +101,7 @@ def _table(path: Path, fields: Fields, with_label: bool, bench: Any) -> Iterator
         names = names or _names(path, raw, fields, with_label)
         text, label = raw.value.get(names[0]), raw.value.get(names[1]) if with_label else ""
         if not isinstance(text, str):
-            bench.fail("a text that is none", {"file": path.name, "line": raw.line}, f'line {raw.line}: "{names[0]}" is {type(text).__name__}')
+            bench.fail("a text that is none", {"file": path.name, "line": raw.line}, f'line {raw.line}: "{names[0]}" is {called(text)}')
             continue
         yield Row(text.strip(), " ".join(str("" if label is None else label).split()), f"{path.name}, line {raw.line}")
 

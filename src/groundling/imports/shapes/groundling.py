@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ...records import Example, Pair
+from ...unfit import told
 from ..base import Place, Refused
 
 OWN = {"id", "unit", "document", "question", "passages"}
@@ -26,4 +27,4 @@ def record(row: dict[str, Any], place: Place) -> Example | Pair:
     try:
         return msgspec.convert(row, type=kind)
     except msgspec.ValidationError as error:
-        raise Refused("not one of our records", str(error)) from None
+        raise Refused("not one of our records", told(error, list(kind.__struct_fields__)).rstrip(".")) from None

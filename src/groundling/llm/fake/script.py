@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ...amiss import called, told
 from ...errors import ConfigError
 from ...misread import Misread, read
 from ...registry import nearest
@@ -125,7 +126,7 @@ def _known(path: tuple[Any, ...]) -> list[str]:
 def parse(data: Any, where: str) -> Script:
     """A checked script. Raises ConfigError: one sentence with the key, the value and the nearest known name."""
     if not isinstance(data, dict | None):
-        raise ConfigError(f"{where}: a script is a mapping of settings, not {type(data).__name__}.")
+        raise ConfigError(f"{where}: a script is a mapping of settings, not {called(data)}.")
     try:
         return Script(**(data or {}))
     except ValidationError as error:
@@ -133,8 +134,7 @@ def parse(data: Any, where: str) -> Script:
         place = ".".join(str(p) for p in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f'{where}: there is no setting "{place}".{nearest(str(first["loc"][-1]), _known(first["loc"][:-1]))}') from None
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{where}: {place + ' = ' if place else ''}{repr(first['input']) + ': ' if place else ''}{said}.") from None
+        raise ConfigError(f"{where}: {told(Script, first)}") from None
 
 
 def load(file: Path | None, settings: dict[str, Any], assignments: list[str]) -> Script:
