@@ -12,7 +12,9 @@ from random import Random
 from typing import NamedTuple
 
 from .english import AUXILIARIES, BELOW, DETERMINERS, JOINTS, NOT_SUBJECT, PREPOSITIONS, PRONOUNS, document_of, lower, noun_phrase
-from .otherwords import known_verbs
+from .otherwords import forms, known_verbs
+from .sentences import ABBREVIATION
+from .wh import Asked, Clause, phrase, who
 
 _BE = frozenset("is are was were".split())
 _MODIFIER = re.compile(
@@ -30,24 +32,6 @@ _LATER = re.compile(r"\s*(?:after|before|ahead|later|from|until|since)\b")  # "n
 _LONGEST = 26  # words
 
 
-class Asked(NamedTuple):
-    """What is asked for: `inside` is the wh-phrase where the span stood, `front` at a question's beginning; `unit` what is counted, or nothing."""
-
-    name: str
-    inside: str
-    front: str
-    unit: str = ""
-
-
-class _Clause(NamedTuple):
-    """The clause around the span. `lead` goes before it in the sentence and after it in a question."""
-
-    lead: str
-    pre: str
-    post: str
-    modifier: bool
-
-
 def question(asked: Asked, pre: str, post: str, title: str, r: Random) -> str | None:
     """A question for what stood between `pre` and `post`; None where the grammar is not understood."""
     clause = _clause(pre, post)
@@ -56,18 +40,18 @@ def question(asked: Asked, pre: str, post: str, title: str, r: Random) -> str | 
     fronted = _fronted(asked, clause, title)
     style = r.random()
     found = None
-    if style < 0.1:
-        found = _keywords(asked, clause)
-    elif fronted is None or style < 0.22:
+    if style < 0.08 and (typed := _keywords(asked, clause)):
+        return _whole_words(typed)
+    if fronted is None or style < 0.22:
         found = _inside(asked, clause)
     found = found or fronted
-    return _sound(found) if found else None
+    return _whole_words(_sound(found)) if found else None
 
 
-def _clause(pre: str, post: str) -> _Clause | None:
+def _clause(pre: str, post: str) -> Clause | None:
     """The clause of the span, without labels and what hangs on behind; None where it is not whole."""
-    pre = _LABEL.sub("", _MARKS.sub("", pre)).lstrip()
-    post = _MARKS.sub("", post)
+    pre = _LABEL.sub("", _MARKS.sub("", _one_word(pre))).lstrip()
+    post = _MARKS.sub("", _one_word(post))
     if pre[:1].islower():
         return None  # a sentence whose beginning is missing
     pre = re.split(r"[;]\s+|\.\s+", pre)[-1]
@@ -83,7 +67,20 @@ def _clause(pre: str, post: str) -> _Clause | None:
     pre = re.sub(r"\s*\([^()]*\)", "", pre)
     if "," in pre or pre.split()[-1:] in (["and"], ["or"], ["than"], ["between"]) or re.search(r"\bbetween\b.*\band\s*$", pre):
         return None  # one of several, in a list or a clause of its own
-    return _Clause(lead, " ".join(pre.split()) + (" " if pre[-1:].isspace() else ""), _tail(post, not pre.strip()), modifier is not None)
+    said = " ".join(pre.split()) + (" " if pre[-1:].isspace() else "")
+    return Clause(lead, said, _tail(post, not pre.strip()), modifier[0].strip() if modifier else "")
+
+
+_POINT = "\u2024"  # stands for the point of an abbreviation while a sentence is taken apart
+
+
+def _one_word(text: str) -> str:
+    """The text with the points of its abbreviations hidden: "Mr. Horak" is not the end of a sentence."""
+    return re.sub(r"\S+\.(?=\s|$)", lambda found: found[0].replace(".", _POINT) if ABBREVIATION.search(found[0]) else found[0], text)
+
+
+def _whole_words(text: str | None) -> str | None:
+    return text.replace(_POINT, ".") if text else None
 
 
 def _stands(asked: Asked, pre: str) -> bool:
@@ -104,7 +101,7 @@ def _tail(post: str, whole: bool) -> str:
         if word.lower() in (BELOW if whole else JOINTS | AUXILIARIES):
             break
         kept.append(word)
-    while kept and kept[-1].lower() in PREPOSITIONS | DETERMINERS:
+    while kept and kept != ["off"] and kept[-1].lower() in PREPOSITIONS | DETERMINERS:
         kept.pop()
     return " ".join(kept)
 
@@ -134,6 +131,8 @@ def _verb(words: list[str]) -> _Verb | None:
         if found is None or not word.islower():
             continue
         base, form = found
+        if word in forms("nouns that stand for no other") and known_verbs().get(after, ("", ""))[1] == "base":
+            continue  # a noun: "new locks cost"
         head = next((words[i - 1].lower() for i, w in enumerate(words[:n]) if i and w.lower() in PREPOSITIONS), before)
         plural = head in ("you", "we", "they", "people", "staff") or (head.endswith("s") and not head.endswith(("ss", "us")))
         if form == "third" and not plural:
@@ -147,26 +146,28 @@ def _verb(words: list[str]) -> _Verb | None:
 
 def _imperative(words: list[str]) -> bool:
     found = known_verbs().get(words[0].lower()) if words else None
-    return bool(found and found[1] == "base" and words[0][0].isupper() and (words + [""])[1].lower() not in AUXILIARIES)
+    if not found or words[0].lower() in ("last", "lower", "total", "average", "present", "mean"):
+        return False  # or an adjective: "Last winter we shovelled 31 roofs"
+    return found[1] == "base" and words[0][0].isupper() and (words + [""])[1].lower() not in AUXILIARIES
 
 
-def _fronted(asked: Asked, clause: _Clause, title: str) -> str | None:
+def _fronted(asked: Asked, clause: Clause, title: str) -> str | None:
     """The question with its wh-phrase in front."""
     held = _HELD.search(clause.pre)
     body = (clause.pre[: held.start()] if held else clause.pre).strip()
     words = body.split()
-    wh = _phrase(asked, held[1].lower() if held else "", clause)
+    wh = phrase(asked, held[1].lower() if held else "", clause)
     if wh is None:
         return None
     if not words:
         return _subject(asked, clause) if not held else None
-    if attributive(clause.post) or (held and held[1].lower() == "of"):
+    if attributive(clause.post) or (held and _of_noun(held[1].lower(), words)):
         return None
     if clause.post.startswith("of "):
         wh, clause = f"{wh} {clause.post}", clause._replace(post="")
     lead = f" {lower(clause.lead)}" if clause.lead else ""
     named = ""
-    if any(word.lower() in ("it", "they", "them") for word in words):
+    if any(word.lower() in ("it", "they", "them") for word in words) or words[0].lower() in ("its", "their"):
         if not title:
             return None  # nobody could tell what is meant
         named = f" ({document_of(title)})"
@@ -177,7 +178,11 @@ def _fronted(asked: Asked, clause: _Clause, title: str) -> str | None:
     if verb is None:
         return None
     subject = " ".join(words[: verb.at])
-    if not noun_phrase(subject) or _nested(verb.rest):
+    if not noun_phrase(subject) or _nested(verb.rest) or re.search(r"\b(?:only|nobody|none|no one|one|two|three|four|five|six)$", subject, re.I):
+        return None
+    if verb.rest[:1] == ("not",):
+        return None
+    if asked.name == "whom" and verb.helper.lower() not in _BE | {"has", "have", "can", "must", "may", "will", "should"}:
         return None
     if not held and _half(verb):
         return None
@@ -186,6 +191,11 @@ def _fronted(asked: Asked, clause: _Clause, title: str) -> str | None:
     if not verb.rest and held is None and verb.helper.lower() not in _BE and asked.name in ("date", "time"):
         return None
     return " ".join(f"{wh} {verb.helper} {lower(subject)} {' '.join(verb.rest)} {clause.post}{lead}{named}".split())
+
+
+def _of_noun(held: str, words: list[str]) -> bool:
+    """Whether the span hangs on the noun before it: "a derailleur with 27 speeds", "roofs under 5 degrees"."""
+    return held in ("of", "with") or (held in ("under", "over", "above", "below") and words[-1] not in known_verbs() and words[-1] not in AUXILIARIES)
 
 
 def _nested(rest: tuple[str, ...]) -> bool:
@@ -208,35 +218,7 @@ def attributive(post: str) -> bool:
     return bool(first) and first not in alone
 
 
-def _phrase(asked: Asked, held: str, clause: _Clause) -> str | None:  # noqa: PLR0911 - one line a kind
-    """The wh-phrase with the preposition that held the span; None where the two do not go together."""
-    counted = f"how many {asked.unit}" if asked.unit else ""
-    if (held == "to" and re.search(r"\bfrom\b", clause.pre)) or (held == "from" and clause.post.startswith("to ")):
-        return None
-    if asked.name == "date":
-        return {"": "What date", "on": "When", "in": "When", "by": "By when", "until": "Until when", "from": "From when", "since": "Since when",
-                "after": "After what date", "before": "Before what date", "to": None, "for": "For what date"}.get(held)  # fmt: skip
-    if asked.name == "long":
-        if held == "every":
-            return "How often"
-        return {"": counted.capitalize(), "for": "How long", "within": f"Within {counted}", "after": f"After {counted}", "in": f"In {counted}",
-                "by": f"By {counted}", "until": None, "before": f"{counted.capitalize()} before"}.get(held)  # fmt: skip
-    if asked.name == "money":
-        return {"": "How much", "for": "For how much", "to": "To what amount", "from": "From what amount", "at": "At what price",
-                "over": "Over what amount",
-                "under": "Under what amount", "by": "By how much"}.get(held)  # fmt: skip
-    if asked.name == "year":
-        return {"in": "In which year", "since": "Since which year", "from": "From which year", "until": "Until which year", "of": None}.get(held)
-    if asked.name == "time":
-        return {"at": "At what time", "by": "By what time", "until": "Until what time", "from": "From what time", "before": "Before what time",
-                "after": "After what time", "": None}.get(held)  # fmt: skip
-    if asked.name == "name" and not held:
-        return "Who or what"
-    wh = counted or asked.inside
-    return f"{held} {wh}".strip().capitalize() if held != "every" else None
-
-
-def _subject(asked: Asked, clause: _Clause) -> str | None:
+def _subject(asked: Asked, clause: Clause) -> str | None:
     """The span is the subject: "35 people work in Turku" -> "How many people work in Turku?"."""
     words = clause.post.split()
     if asked.name not in ("many", "long", "percent", "name", "whom", "money") or not words:
@@ -247,27 +229,35 @@ def _subject(asked: Asked, clause: _Clause) -> str | None:
     return f"{asked.front if not asked.unit else f'How many {asked.unit}'} {clause.post}"
 
 
-def _inside(asked: Asked, clause: _Clause) -> str | None:
+def _inside(asked: Asked, clause: Clause) -> str | None:
     """The sentence as it stands, with the wh-phrase in the span's place: how one asks back. Only where nothing but a phrase follows."""
     words = clause.pre.split()
     if len(words) < 3 or attributive(clause.post) or _nested(tuple(words)) or clause.lead or not (_verb(words) or _imperative(words)):
         return None
+    sides = " ".join(words).split(" and ", 1)
+    if len(sides) > 1 and all(AUXILIARIES.intersection(side.lower().split()) for side in sides):
+        return None  # two clauses
     if words[0].lower() in PRONOUNS | NOT_SUBJECT or re.search(r"\b(?:between|from)\b", clause.pre):
         return None
     wh = f"how many {asked.unit}" if asked.unit else asked.inside
-    return " ".join(f"{clause.pre} {wh} {clause.post}".split())
+    if asked.name == "name":
+        held = _HELD.search(clause.pre)
+        wh = "whom" if held and who(clause, held[1].lower()) else ""
+    if asked.name == "date" and re.search(r"\bin\s*$", clause.pre):
+        wh = "which month"  # "in May 2025"
+    return " ".join(f"{clause.pre} {clause.modifier} {wh} {clause.post}".split()) if wh else None
 
 
-def _keywords(asked: Asked, clause: _Clause) -> str | None:
-    """A few words, as typed into a search field."""
-    small = AUXILIARIES | PREPOSITIONS | DETERMINERS | PRONOUNS | JOINTS
+def _keywords(asked: Asked, clause: Clause) -> str | None:
+    """A few words, as typed into a search field: no capital at its beginning and no mark."""
+    small = AUXILIARIES | PREPOSITIONS | DETERMINERS | PRONOUNS | JOINTS | {"be", "been"}
     words = [w.strip(",") for w in f"{clause.lead} {clause.pre} {clause.post}".split() if w.lower().strip(",") not in small]
     whole = clause.pre.split()
     spoken = whole and (_verb(whole) or _imperative(whole)) and not (_nested(tuple(whole)) or attributive(clause.post))
-    if not spoken or not 3 <= len(words) <= 9 or re.search(r"\bevery\s*$", clause.pre):
+    if "one" in whole or not spoken or not 3 <= len(words) <= 9 or whole[0].lower() in NOT_SUBJECT or re.search(r"\bevery\s*$", clause.pre):
         return None
-    wh = f"how many {asked.unit}" if asked.unit else asked.front.lower()
-    return " ".join([lower(words[0]), *words[1:]]) + f", {wh}"
+    wh = f"how many {asked.unit}" if asked.unit else asked.front.lower().removeprefix("at ").removeprefix("in ").replace("who or what", "who")
+    return " ".join([lower(words[0]), *words[1:], wh])
 
 
 def _sound(text: str) -> str | None:

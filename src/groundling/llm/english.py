@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from .otherwords import forms, known_verbs
+from .otherwords import forms, known_verbs, nouns
 
 AUXILIARIES = frozenset("is are was were must can may will should has have had cannot shall could would".split())
 PREPOSITIONS = frozenset(
@@ -18,6 +18,14 @@ _ASKING = frozenset("how what which who whom whose why when where".split())
 NOT_SUBJECT = _ASKING | frozenset("if whenever while because although though unless once as whoever whatever and or but so then also not".split())
 BELOW = frozenset("but which who whose that while so because although if when unless where whereas until".split())  # begin a clause of their own
 JOINTS = BELOW | frozenset("and or than then as since before after".split())
+_BEGINNING = frozenset(
+    "you we most many new only two three four five six seven eight nine ten nobody everybody somebody anybody first second third".split()
+)
+_CAPITALS = frozenset(  # that are written with a capital wherever they stand
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December "
+    "Christmas Easter English Finnish Swedish Norwegian Danish Estonian Russian Ukrainian German French Spanish Italian Portuguese Dutch Greek "
+    "Turkish Japanese Chinese Korean Indian American British Irish Scottish Welsh Canadian Australian European African Asian Arabic Latin".split()
+)
 _UNITS = {
     "kg": "kilograms", "g": "grams", "mg": "milligrams", "km": "kilometres", "m": "metres", "cm": "centimetres", "mm": "millimetres", "l": "litres",
     "ml": "millilitres", "w": "watts", "kw": "kilowatts", "kwh": "kilowatt hours", "v": "volts", "a": "amperes", "ma": "milliamperes", "hz": "hertz",
@@ -31,7 +39,7 @@ def counted(unit: str) -> str:
     small = unit.lower()
     if small in _UNITS:
         return _UNITS[small]
-    return small if not small or small.endswith("s") or small in ("people", "staff") else f"{small}s"
+    return small if not small or small.endswith("s") or small in ("people", "staff", "bar") else f"{small}s"
 
 
 def document_of(title: str) -> str:
@@ -43,17 +51,17 @@ def lower(text: str) -> str:
     """A phrase as it stands inside a sentence: its first letter small, unless a name or an acronym stands there."""
     first, _, rest = text.partition(" ")
     bare = first.strip(".,:;()")
-    if not bare[:1].isupper() or (len(bare) > 1 and not bare[1:].islower()) or rest[:1].isupper():
-        return text if bare.lower() not in DETERMINERS else text[0].lower() + text[1:]
+    if bare.split("-")[0] in _CAPITALS or not bare[:1].isupper() or (len(bare) > 1 and not bare[1:].islower()) or rest[:1].isupper():
+        return text if bare.lower() not in DETERMINERS | PREPOSITIONS | NOT_SUBJECT else text[0].lower() + text[1:]
     small = bare.lower()
-    plain = small in DETERMINERS | PREPOSITIONS | PRONOUNS | NOT_SUBJECT | _everyday() or small in ("you", "we", "most", "many", "new", "only")
-    return text[0].lower() + text[1:] if plain or re.search(r"(?:s|ing|tion|ment|ity|ance|ence|age|ees?|ers?)$", bare) else text
+    plain = small in DETERMINERS | PREPOSITIONS | PRONOUNS | NOT_SUBJECT | everyday() or small in _BEGINNING
+    return text[0].lower() + text[1:] if plain or re.search(r"(?:s|ing|tion|ment|ity|ance|ence|age|ees?|ers?|ship|ness|ware)$", bare) else text
 
 
 @cache
-def _everyday() -> frozenset[str]:
+def everyday() -> frozenset[str]:
     """Words that begin no name."""
-    return frozenset(known_verbs()) | frozenset(forms("nouns"))
+    return frozenset(known_verbs()) | nouns() | forms("others")
 
 
 def noun_phrase(text: str) -> bool:

@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from random import Random
 from typing import NamedTuple
 
 from ..seeds import rng
-from . import asking, english
+from . import asking, english, tables
 from .otherwords import reworded
+from .rephrasing import rephrased
+from .sentences import capitals, names, sentences
+from .shortening import shortened
 
 
 class Fact(NamedTuple):
-    """`quote` stands verbatim in the text, `answer` verbatim in the quote. `way` is how a person would put the question, around it."""
+    """`quote` stands verbatim in the text, `answer` verbatim in the quote. `way` is how a person would put the question, around it.
+
+    `names` (small letters) are what is called something in the text: no word of them is replaced.
+    """
 
     question: str
     answer: str
     quote: str
     way: str = "{}"
+    names: frozenset[str] = frozenset()
 
     @property
     def asked(self) -> str:
-        """The question as a person would put it, often in other words."""
-        other = reworded(self.question, rng(0, "other words", self.quote, self.question))
-        return self.way.format(self.question if self.answer in other else other)
+        """The question as a person would put it, often shorter, turned another way, or in other words."""
+        r = rng(0, "other words", self.quote, self.question)
+        other = reworded(rephrased(shortened(self.question, r), r), r, self.names)
+        typed = not self.question.endswith(("?", "？"))  # into a search field: nothing goes around it
+        return ("{}" if typed else self.way).format(self.question if self.answer in other else other)
 
 
 class _Kind(NamedTuple):
@@ -80,23 +88,8 @@ _KINDS: list[_Kind] = [
     _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER}) [a-z]{{3,}}s\b"), "many", "how many", "How many"),
 ]
 _DEFINITION = re.compile(
-    r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|called|named|used|made|required|responsible)\b[^.;:]{6,140})[.;:]?$"
+    r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|used (?:for|as)|made (?:for|of|from)|responsible for)\b[^.;:]{6,140})[.;:]?$"
 )
-_SENTENCE = re.compile(r"(?<=[.!?])[\"”)]?\s+(?=[A-ZА-ЯЁÅÄÖÉ0-9\"“(])|(?<=[。！？])|\n+")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|Dr|Mr|Mrs|Ms|No|no|St|vs|etc|Inc|Ltd|cf|Fig|Art|г|т|ул|стр|руб)\.$")
-
-
-def sentences(text: str) -> list[str]:
-    """Sentences and single lines of a text, verbatim, in order."""
-    found, start = [], 0
-    for gap in _SENTENCE.finditer(text):
-        piece = text[start : gap.start()]
-        if "\n" not in gap.group() and _ABBREVIATION.search(piece):
-            continue
-        found.append(piece)
-        start = gap.end()
-    found.append(text[start:])
-    return [s.strip() for s in found if s.strip()]
 
 
 # People wrap what they ask in words that stand in no document. Without them a student learns that every word of a question must be found.
@@ -140,7 +133,10 @@ def _latin(sentence: str, title: str) -> Iterator[Fact]:
                 yield Fact(question, answer, sentence, _way(r))
     found = _DEFINITION.match(sentence)
     if found and english.noun_phrase(found[1]) and found[1].split()[0] not in ("It", "They"):
-        yield Fact(f"What {found[2] if found[2] != 'means' else 'is'} {english.lower(found[1])}?".replace("*", ""), found[3].strip(), sentence)
+        about = f"{found[2] if found[2] != 'means' else 'is'} {english.lower(found[1])}".replace("*", "")
+        said = found[3].split()[:2]
+        behind = f" {said[0]} {said[1]}" if said[0] in ("made", "used", "responsible") else ""
+        yield Fact(f"What {about}{behind}?", found[3].strip(), sentence)
 
 
 _OTHER = {
@@ -170,51 +166,15 @@ def _other(sentence: str, script: str) -> Iterator[Fact]:
             yield Fact(f"{text}か？" if script == "ja" else f"{text}?", found.group().strip(), sentence)
 
 
-def _cells(line: str) -> list[str]:
-    return [c.strip().strip("*`") for c in line.strip().strip("|").split("|")]
-
-
-def _tables(lines: list[str], title: str) -> Iterator[Fact]:
-    """Cells of Markdown tables: `What is the {column} of {first cell}?`"""
-    header: list[str] = []
-    for n, line in enumerate(lines):
-        if line.count("|") < 1:
-            header = []
-            continue
-        cells = _cells(line)
-        if n + 1 < len(lines) and re.fullmatch(r"[\s|:-]+", lines[n + 1]) and "-" in lines[n + 1]:
-            header = cells
-        elif header and not re.fullmatch(r"[\s|:-]+", line) and len(cells) == len(header):
-            r = rng(0, "facts", title, line)
-            for column, cell in list(zip(header, cells, strict=True))[1:]:
-                if cell and column and len(cell) < 80 and cells[0]:
-                    yield Fact(_of_cell(column, cells[0], title, r), cell, line.strip())
-
-
-def _of_cell(column: str, row: str, title: str, r: Random) -> str:
-    """A question for the cell of a column in a row. Only a plain name of few words can be asked for as `the … of …`."""
-    plain = english.noun_phrase(column) and english.noun_phrase(row) and len(column.split()) <= 3 and re.fullmatch(r"[A-Za-z. -]+(?<!s)", column)
-    shapes = ("What is the {c} of {k}?", "What is the {c} for {k}?", "{k}: {c}?", "{c} of {k}?") if plain else ("{k}: {c}?", "{k}, {c}?", "{c}, {k}?")
-    about = f" ({english.document_of(title)})" if title and r.random() < 0.3 else ""
-    shape = r.choice(shapes)
-    text = shape.format(c=english.lower(column) if shape[0] != "{" or shape.startswith("{k}") else column, k=row)
-    return f"{text[:-1]}{about}?"
-
-
-def _of_key(key: str, value: str, title: str) -> str:
-    """A question for the value of `key: value`."""
-    wh = "Who" if re.match(_NAME, value) else "What"
-    verb = "are" if re.search(r"(?<![su])s$", key) else "is"
-    return f"{wh} {verb} the {english.lower(key)}{f' ({english.document_of(title)})' if title else ''}?"
-
-
 _KEY_VALUE = re.compile(r"^[-*• ]*\**([A-Z][\w /()-]{2,40}?)\**:\**\s+(\S.{0,100})$")
 
 
 def facts(text: str, title: str = "") -> list[Fact]:
     """Every fact that the rules find in a text, in the order of the text; the same text gives the same facts."""
+    text = tables.whole(text)
     lines = [line.strip() for line in text.splitlines()]
-    found = list(_tables(lines, title))
+    found = [Fact(question, cell, row) for question, cell, row in tables.cells(lines, title)]
+    within = capitals(text)
     for sentence in sentences(text):
         if sentence.startswith("#") or sentence.count("|") > 1 or not 12 <= len(sentence) <= 400:
             continue
@@ -224,8 +184,23 @@ def facts(text: str, title: str = "") -> list[Fact]:
         elif re.search(r"[\u0400-\u04ff]", sentence):
             found += _other(sentence, "ru")
         elif key and len(key[2].split()) <= 8 and english.names(key[1].strip()):
-            found.append(Fact(_of_key(key[1].strip(), key[2], title), key[2].strip(" .*"), sentence))
+            asked = tables.of_key(key[1].strip(), key[2], title, rng(0, "facts", title, sentence))
+            found.append(Fact(asked, key[2].strip(" .*"), sentence))
         elif len(sentence) >= 25:
-            found += _latin(sentence, title)
+            found += (fact._replace(question=_small(fact.question, sentence, text, within)) for fact in _latin(sentence, title))
+    called = names(text, title)
     seen: set[str] = set()
-    return [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]
+    told = [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]
+    asked_before: set[str] = set()
+    named = [fact._replace(names=called) for fact in told]
+    return [fact for fact in named if not (fact.asked in asked_before or asked_before.add(fact.asked))]
+
+
+def _small(question: str, sentence: str, text: str, within: frozenset[str]) -> str:
+    """The question with what began the sentence, or stood behind its label, in small letters, where that stands inside now and is no name."""
+    for first in re.findall(r"(?:^[\W\d_]*|[.:]\**\s+)([A-Z][\w'’-]*)", sentence):
+        small = first.lower()
+        common = small.split("-")[0] in english.everyday() or re.search(rf"(?<![.!?#:|] ){re.escape(small)}\b", text)
+        if common and first not in within and first[1:].islower():
+            question = re.sub(rf"(?<=[a-z,\d] ){re.escape(first)}\b(?! [A-Z])", small, question)
+    return question

@@ -20,7 +20,7 @@ class Template:
     """Implements `base.Model` without a model."""
 
     name = "template"
-    fingerprint = "template/4"
+    fingerprint = "template/5"
     documents_role = False
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:
