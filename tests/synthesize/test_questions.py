@@ -17,7 +17,7 @@ from groundling.grounding import ABSTAIN
 from groundling.records import Chunk, Example
 from groundling.synthesize.recipes import questions
 
-from .recipe_world import HELD_OUT, PLACES, checked, handbook, made
+from .recipe_world import HELD_OUT, PLACES, checked, handbook, made, searcher
 
 many = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -78,6 +78,18 @@ def test_a_question_without_an_answer_is_shown_the_best_that_search_finds(tmp_pa
     examples, _ = joined(tmp_path, [row for row in asked() if not row["answerable"]], distractors=0, vary=False)
     assert len(examples) == 6 and all(len(e.passages) == 1 and PLACES[int(e.document[1:])] in e.passages[0].text for e in examples)
     assert {e.split for e in examples if e.document in HELD_OUT} == {"held_out"}
+
+
+def test_passages_come_best_first_where_that_is_asked_for(tmp_path: Path) -> None:
+    chunks = handbook(6)
+    found = searcher(chunks)
+    drawn, _ = joined(tmp_path, asked(), chunks, hard=0.5)
+    ranked, _ = joined(tmp_path, asked(), chunks, hard=0.5, order="retrieved")
+    assert [e.id for e in ranked] == [e.id for e in drawn] and any(e.passages != d.passages for e, d in zip(ranked, drawn, strict=True))
+    for e, d in zip(ranked, drawn, strict=True):
+        best = [hit.chunk.id for hit in found(e.question, 100)]
+        assert [p.id for p in e.passages] == sorted((p.id for p in d.passages), key=best.index)
+        assert e.support == d.support and [e.passages[q.passage].id for q in e.quotes] == [d.passages[q.passage].id for q in d.quotes]
 
 
 def test_of_a_paragraph_the_sentence_with_the_answer_is_quoted(tmp_path: Path) -> None:

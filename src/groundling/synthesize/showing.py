@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from .presets import RecipeOptions
 from .shelf import Told, hits
 
 FEWER = "fewer distractors than asked for"
+_RANKED = 200  # hits of search that passages are put in order by; what is not among them comes last
 
 
 class Showing(RecipeOptions):
@@ -24,6 +25,7 @@ class Showing(RecipeOptions):
     hard: float = Field(0.75, ge=0, le=1)  # share of the distractors that are retrieved; the rest are drawn at random
     near_duplicate: float = Field(0.8, gt=0, le=1)  # passages that share so much (Jaccard, runs of three words) never stand side by side
     oracle_probability: float = Field(0.8, ge=0, le=1)  # how often the right passage is present
+    order: Literal["drawn", "retrieved"] = "drawn"  # the order of the passages: at random, or best first, as a user's question meets them
     vary: bool = True  # draw the number of distractors from 0…distractors, so that every k is met in training
 
 
@@ -46,10 +48,12 @@ def example(unit: Chunk, bench: Bench, options: Showing, draw: Draw, told: Told,
     if not passages and not draw.shown:
         bench.drop("no passage to show in place of the right one", {"unit": unit.id, "question": told.question})
         return None
-    oracle = None
     if draw.shown:
-        passages.insert(at := r.randint(0, len(passages)), unit)
-        oracle = at if draw.support == "cited" else None
+        passages.insert(r.randint(0, len(passages)), unit)
+    if options.order == "retrieved":
+        ranks = {c.id: n for n, c in enumerate(hits(bench.search(told.question, _RANKED)))}
+        passages.sort(key=lambda c: ranks.get(c.id, len(ranks)))
+    oracle = passages.index(unit) if draw.shown and draw.support == "cited" else None
     return Example(
         id=example_id(bench.recipe, unit.id, told.question, draw.name), recipe=bench.recipe, unit=unit.id, document=unit.document,
         question=told.question, passages=[Passage(id=c.id, title=c.title, text=c.text) for c in passages], oracle=oracle, support=draw.support,
