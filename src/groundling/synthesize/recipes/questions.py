@@ -32,7 +32,7 @@ class Options(Showing):
     file: str = ""  # questions as the evaluation reads them: {id, question, answers, answerable, document, passage}, one JSON object a line
 
 
-class Asked(Record):
+class Row(Record):
     """A question and the chunk that it is about: the one with its answer, or, where there is none, the best that search finds."""
 
     id: str
@@ -44,7 +44,7 @@ class Asked(Record):
     chunk: Chunk
 
 
-INPUT = Asked
+INPUT = Row
 
 
 def check(options: Options, section: Any = None) -> None:
@@ -61,13 +61,13 @@ def files(options: Options) -> list[str]:
     return [options.file] if options.file else []
 
 
-def units(chunks: Sequence[Chunk], bench: Bench, options: Options) -> list[Asked]:
+def units(chunks: Sequence[Chunk], bench: Bench, options: Options) -> list[Row]:
     """The questions of the file that a chunk can be found for. Raises InputError for a line that is no question, and where none is left."""
     check(options)
     beside: dict[str, list[Chunk]] = {}
     for chunk in chunks:
         beside.setdefault(chunk.path, []).append(chunk)
-    found: dict[str, Asked] = {}
+    found: dict[str, Row] = {}
     for question in read_lines(bench.path(options.file), Question):
         unit = _unit(question, beside, bench)
         if isinstance(unit, str):
@@ -84,7 +84,7 @@ def units(chunks: Sequence[Chunk], bench: Bench, options: Options) -> list[Asked
     return list(found.values())
 
 
-def _unit(asked: Question, beside: Mapping[str, list[Chunk]], bench: Bench) -> Asked | str:
+def _unit(asked: Question, beside: Mapping[str, list[Chunk]], bench: Bench) -> Row | str:
     """The question with its chunk, or why it has none."""
     known = beside.get(asked.document or "", [])
     if asked.document and not known:
@@ -108,14 +108,14 @@ def _quotes(question: str, answer: str, passage: str) -> list[str]:
     return (best_sentences(question, answer, passage) if len(sentences(passage)) > 1 else []) or [passage]
 
 
-def _asked(asked: Question, answer: str, quotes: list[str], chunk: Chunk) -> Asked:
-    return Asked(
+def _asked(asked: Question, answer: str, quotes: list[str], chunk: Chunk) -> Row:
+    return Row(
         id=digest("asked", asked.question, answer, chunk.path), path=chunk.path, title=chunk.title, question=asked.question, answer=answer,
         quotes=quotes, chunk=chunk,
     )  # fmt: skip
 
 
-async def make(unit: Asked, bench: Bench, options: Options) -> list[Example]:
+async def make(unit: Row, bench: Bench, options: Options) -> list[Example]:
     """The example of one question. One that can be answered is shown without its chunk, to be refused, as often as the options say."""
     told = Told(unit.question, tuple(unit.quotes), unit.answer)
     present = not unit.quotes or bench.rng(unit.id, "present").random() < options.oracle_probability
