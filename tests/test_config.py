@@ -72,6 +72,7 @@ def test_documents_are_relative_to_the_config(folder: Path) -> None:
         ("chunk: {siez: 300}", 'there is no setting "chunk.siez". Did you mean "size"?'),
         ("chunk: {size: big}", "chunk.size = 'big': it must be a whole number from 50 on, for example 1000."),
         ("chunk: {size: 3}", "chunk.size = 3: it must be a whole number from 50 on, for example 1000."),
+        ("chunk: {1: 2}", "chunk: the names in it are words, and 1 is none."),
         ("chunk: [1, 2]", "chunk = [1, 2]: it must be a section of settings, for example chunk: {splitter: recursive}"),
         ("chunk: size 500", "chunk = 'size 500': it must be a section of settings, for example chunk: {size: 1000}, or --set chunk.size=1000."),
         ("synthesize: {options: 5}", "synthesize.options = 5: it must be names, each with its value, for example {questions: 3}."),

@@ -219,7 +219,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_record(tmp_path: Path) -> None:
         import resource
         from pathlib import Path
         from groundling.errors import MachineError
-        from groundling.records import Question, Score
+        from groundling.records import Question
         from groundling.workspace import Workspace
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
         try:

@@ -62,6 +62,8 @@ def told(model: type[BaseModel], error: Mapping[str, Any], under: str = "", hide
     path = f"{under}.{place.path}" if under and place.path else under or place.path
     value = error["input"]
     shown = "" if hide else " has no value" if value is None else f" = {_short(str(value).lower() if isinstance(value, bool) else repr(value))}"
+    if error["type"] == "invalid_key":
+        return f"{path}: the names in it are words, and {'one of them' if hide else _short(repr(value))} is none."
     if not _THEIRS.match(error["type"]):
         message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
         return f"{path}{shown}: {message[:1].lower()}{message[1:]}."

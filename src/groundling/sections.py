@@ -219,6 +219,7 @@ class Evaluate(Section):
     k: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(several)] = Field(
         [1, 3, 5], description="how many retrieved passages the models are given: several numbers, or one"
     )
+    headline: int = Field(0, ge=0, description="the number of passages that the report speaks of first, one of `k`; 0: the middle one")
     without: bool = Field(True, description="also ask without any passage (setting `none`)")
     given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
     metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all", examples=[["correct", "f1"]])
@@ -228,6 +229,12 @@ class Evaluate(Section):
     batch: int = Field(64, ge=1, description="questions asked together; each batch that a model makes of them is saved as it ends")
     max_tokens: int = Field(128, ge=8, description="longest reply")
     max_failed: float = Field(0.05, ge=0, le=1, description="the stage stops where a larger share of answers fails", json_schema_extra=WHERE)
+
+    @model_validator(mode="after")
+    def _asked(self) -> Evaluate:
+        if self.headline and self.headline not in self.k:
+            raise ValueError(f"headline is {self.headline}, which is none of k ({', '.join(map(str, self.k))}): it must be asked to be spoken of")
+        return self
 
 
 class Search(Section):

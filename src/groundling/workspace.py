@@ -8,6 +8,7 @@ Its fingerprint is made of the fingerprints of the inputs and of the settings th
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -76,8 +77,11 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     """The records of a .jsonl file. Raises InputError that names the line where one does not fit."""
     if not path.exists():
         raise InputError(f"{path} is missing. {_ANEW}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Give a .jsonl file: one JSON object a line.")
     with path.open("rb") as handle:
         for number, line in enumerate(handle, 1):
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line  # some editors begin a file with it
             if line.strip():
                 try:
                     yield from_line(line, kind)

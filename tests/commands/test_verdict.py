@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from groundling.commands.verdict import not_better
+from groundling.errors import InputError
 from groundling.runs import Run, open_run
 
 
@@ -19,8 +20,9 @@ def run_with(tmp_path: Path, difference: float | None, p: float | None) -> Run:
         run.space.folder(stage).mkdir(parents=True)
         record = {"stage": stage, "fingerprint": "f", "settings": {}, "inputs": {}, "seed": 1, "counts": {"kept": 24}, "notes": notes}
         (run.space.folder(stage) / "record.json").write_text(json.dumps(record))
-    test = {"setting": "k=3", "metric": "correct", "difference": difference, "p": p}
-    other = {"setting": "none", "metric": "correct", "difference": 0.5, "p": 0.001}
+    both = {"metric": "correct", "base": 0.5, "tuned": 0.5, "low": None, "high": None, "n": 40, "method": "exact McNemar"}
+    test = {"setting": "k=3", "difference": difference, "p": p, **both}
+    other = {"setting": "none", "difference": 0.5, "p": 0.001, **both}
     (run.space.folder("evaluate") / "tests.json").write_text(json.dumps([other, test]))
     return run
 
@@ -47,3 +49,11 @@ def test_a_worse_model_is_called_worse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("difference", "p"), [(0.2, 0.01), (None, None)])
 def test_a_better_model_and_one_not_tested_need_no_word(difference: float | None, p: float | None, tmp_path: Path) -> None:
     assert not_better(run_with(tmp_path, difference, p), abstaining(0.8, 0.1)) == ""
+
+
+@pytest.mark.parametrize(("damaged", "told"), [("[", "is not readable JSON"), ('[{"setting": "k=3"}]', 'the field "metric" is missing')])
+def test_a_damaged_file_of_tests_is_a_sentence(tmp_path: Path, damaged: str, told: str) -> None:
+    run = run_with(tmp_path, 0.02, 0.4)
+    (run.space.folder("evaluate") / "tests.json").write_text(damaged)
+    with pytest.raises(InputError, match=told):
+        not_better(run, abstaining(0.8, 0.25))

@@ -91,8 +91,11 @@ def test_gold_that_no_chunk_holds_is_counted():
     assert cases.build(QUESTIONS[:1], BOOKS._replace(chunks=halves), ["none"]).gold == {cases.SPLIT: 1}
 
 
-def test_middle():
-    assert cases.middle(Evaluate()) == "k=3" and cases.middle(Evaluate(k=[])) == "given"
+def test_the_headline_speaks_of_the_setting_named_else_of_the_middle_one():
+    assert cases.headline(Evaluate()) == "k=3" and cases.headline(Evaluate(k=[])) == "given"
+    assert cases.headline(Evaluate(headline=1)) == "k=1"
+    with pytest.raises(ValueError, match="headline is 2, which is none of k"):
+        Evaluate(headline=2)
     with pytest.raises(InputError, match="asks nothing"):
         cases.settings(Evaluate(k=[], without=False, given=False))
 

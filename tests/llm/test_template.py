@@ -140,3 +140,13 @@ def test_a_strange_question_or_a_text_without_facts_gets_nothing() -> None:
 def test_a_task_it_cannot_do_is_a_sentence() -> None:
     with pytest.raises(ModelError, match='The teacher "template" cannot do the task "judge".*synthesize.teacher'):
         ask("judge")
+
+
+def test_a_passage_is_read_once_for_its_questions_and_all_their_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr("groundling.llm.template.facts", lambda text, title: read.append(text) or facts(text, title))
+    given = {"passage": "The Hekla of 1987 weighs 31 kg with its lid. Repairs of the Hekla take 12 days in the office of Turku.", "title": "Hekla"}
+    asked = json.loads(Template().reply(Request(messages=[], task="questions", inputs={**given, "count": 3})).text)["questions"]
+    for question in asked:
+        Template().reply(Request(messages=[], task="answer", inputs={**given, "question": question}))
+    assert len(asked) > 1 and len(read) == 1

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundling.errors import ConfigError, InputError
-from groundling.grounding import ABSTAIN
+from groundling.grounding import ABSTAIN, FORMATS
 from groundling.records import Chunk, Example
 from groundling.synthesize.recipes import questions
 
@@ -101,6 +103,16 @@ def test_of_a_paragraph_the_sentence_with_the_answer_is_quoted(tmp_path: Path) -
     assert [q.text for q in example.quotes] == ["Its battery in Turku lasts 11 months in use."], "no document is named: the passage tells it"
 
 
+def test_a_sentence_whose_lines_are_broken_in_the_document_is_quoted_whole(tmp_path: Path) -> None:
+    row = asked()[0]
+    broken = row["passage"].replace(" & stands", " &\nstands")
+    chunks = [msgspec.structs.replace(c, text=c.text.replace(row["passage"], broken)) for c in handbook(6)]
+    [example], _ = joined(tmp_path, [row], chunks, oracle_probability=1.0)
+    assert [q.text for q in example.quotes] == [broken]
+    taught = FORMATS["raft"].target(example)
+    assert broken in "".join(taught)
+
+
 def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path: Path) -> None:
     good, *_ = asked()
     rows = [
@@ -108,11 +120,39 @@ def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path: Path) -> None:
         {**good, "id": "a", "document": "gone.md"},
         {**good, "id": "b", "passage": "Nothing of the kind stands there."},
         {**good, "id": "c", "passage": None},
+        {**good, "id": "d", "passage": " \n"},
+        {**good, "id": "e", "answers": []},
+        {**good, "id": "f", "answers": [" "]},
+        {**good, "id": "g", "question": " "},
     ]  # fmt: skip
     examples, out = joined(tmp_path, rows, oracle_probability=1.0)
     assert len(examples) == 1 and dict(out.dropped) == {
-        "asked twice": 1, questions.ELSEWHERE: 1, questions.CUT: 1, "it does not say its answer and the passage with it": 1,
+        "it asks nothing": 1,
+        "asked twice": 1, questions.ELSEWHERE: 1, questions.CUT: 1, "it does not say its answer and the passage with it": 4,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("named", [" ./2.md ", "d2", "2.md"])
+def test_a_document_is_named_as_for_the_evaluation(tmp_path: Path, named: str) -> None:
+    chunks = [msgspec.structs.replace(c, path=f"deep/in/{c.path}") if named == "2.md" else c for c in handbook(6)]
+    row = next(row for row in asked() if row.get("document") == "2.md")
+    examples, out = joined(tmp_path, [{**row, "document": named}], chunks, oracle_probability=1.0)
+    assert [e.document for e in examples] == ["d2"] and not out.dropped
+
+
+def test_other_white_space_and_a_passage_that_stands_twice_do_no_harm(tmp_path: Path) -> None:
+    """The file is written with the line ends and the mark of another system, and both parts of a document hold the passage."""
+    row = asked()[0]
+    said = row["passage"]
+    chunks = [
+        c if c.document != "d0" else msgspec.structs.replace(c, text=f"Part {c.id}.\n\n{said.replace(' weighs ', chr(10) + 'weighs ')}")
+        for c in handbook(6)
+    ]
+    file = tmp_path / "asked.jsonl"
+    file.write_bytes(codecs.BOM_UTF8 + json.dumps({**row, "passage": said.replace(" ", "\r\n ", 2)}).encode() + b"\r\n\r\n")
+    [example], _ = made(tmp_path / "out", "questions", chunks, file=str(file), distractors=5, vary=False, oracle_probability=1.0)
+    assert len(example.passages) > 1 and sum("weighs 11 kg" in p.text for p in example.passages) == 1
+    assert all(q.text in example.passages[q.passage].text for q in example.quotes) and example.support == "cited"
 
 
 def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
@@ -120,6 +160,8 @@ def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
         made(tmp_path / "none", "questions", handbook(2))
     with pytest.raises(InputError, match="No question of .* could be used"):
         joined(tmp_path, [{**asked()[0], "document": "gone.md"}])
+    with pytest.raises(InputError, match="is a folder. Give a .jsonl file"):
+        made(tmp_path / "folder", "questions", handbook(2), file=str(tmp_path))
     broken = tmp_path / "broken.jsonl"
     lines = [json.dumps({**asked()[0], "id": str(n)}) for n in range(812)]
     broken.write_text("\n".join([*lines[:811], '{"id": "x", "question": "Is \\x it?"']), "utf-8")

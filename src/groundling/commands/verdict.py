@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ..runs import Run
@@ -12,15 +11,16 @@ SURE = 0.05
 
 def not_better(run: Run, scores: list[dict[str, Any]]) -> str:
     """What to know of a model that its headline's paired test does not show to be better than the base; empty where it is, or was not tested."""
+    from ..evaluate.scoring import Comparison
+
     notes = (run.space.record("evaluate") or {}).get("notes", {})
     setting, metric = (notes.get("headline") or {}).get("setting"), (notes.get("headline") or {}).get("metric")
-    path = run.space.folder("evaluate") / "tests.json"
-    tests = json.loads(path.read_bytes()) if path.is_file() else []
-    found = next((t for t in tests if (t["setting"], t["metric"]) == (setting, metric)), None)
-    if found is None or found["p"] is None or found["difference"] is None or (found["p"] < SURE and found["difference"] > 0):
+    tests = run.space.table("tests", Comparison) if (run.space.folder("evaluate") / "tests.json").is_file() else []
+    found = next((t for t in tests if (t.setting, t.metric) == (setting, metric)), None)
+    if found is None or found.p is None or found.difference is None or (found.p < SURE and found.difference > 0):
         return ""
-    kind = "is worse than its base" if found["p"] < SURE else "is not shown to be better than its base"
-    said = [f"The tuned model {kind} at {setting} ({metric}, p = {found['p']:.2g})."]
+    kind = "is worse than its base" if found.p < SURE else "is not shown to be better than its base"
+    said = [f"The tuned model {kind} at {setting} ({metric}, p = {found.p:.2g})."]
     said += [_abstains(scores, setting), f"What usually helps: {_helps(run)}. The report has the details."]
     return "\n" + " ".join(filter(None, said))
 

@@ -59,7 +59,7 @@ def walk(path: Path, wanted: Wanted, say: Say) -> None:
 def _questions(path: Path) -> list[Question]:
     """Those that have an answer; whether one implies another says nothing of the rest."""
     if not path.is_file():
-        raise InputError(f"{path} does not exist. Name a file with a question a line, as evaluate reads them (see docs/data-formats.md).")
+        raise InputError(f"{path} does not exist. Name a file with a question a line, as evaluate reads them (see docs/evaluate.md).")
     found = [q for q in read_lines(path, Question) if q.answerable and q.answers]
     if not found:
         raise InputError(f"{path} holds no question with an answer to judge by.")

@@ -64,10 +64,10 @@ def settings(options: Evaluate) -> list[str]:
     return found
 
 
-def middle(options: Evaluate) -> str:
-    """The setting that the headline speaks of: the middle k, or the last setting where there is no k."""
+def headline(options: Evaluate) -> str:
+    """The setting that the headline speaks of: the one named, else the middle k, or the last setting where there is no k."""
     ks = sorted(set(options.k))
-    return f"k={ks[len(ks) // 2]}" if ks else settings(options)[-1]
+    return f"k={options.headline or ks[len(ks) // 2]}" if ks else settings(options)[-1]
 
 
 def _letters(text: str) -> tuple[str, list[int]]:

@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     @property
     def setting(self) -> str:
         """The setting that the headline speaks of, and in which prompts are tried."""
-        return "given" if self.held_out else cases.middle(self.options)
+        return "given" if self.held_out else cases.headline(self.options)
 
 
 def chosen(questions: Sequence[Question], limit: int, seed: int, purpose: str) -> list[Question]:

@@ -191,9 +191,10 @@ def facts(text: str, title: str = "") -> list[Fact]:
     called = names(text, title)
     seen: set[str] = set()
     told = [f for f in found if f.answer and f.answer in f.quote and f.answer not in f.question and not (f.question in seen or seen.add(f.question))]
-    asked_before: set[str] = set()
-    named = [fact._replace(names=called) for fact in told]
-    return [fact for fact in named if not (fact.asked in asked_before or asked_before.add(fact.asked))]
+    first: dict[str, Fact] = {}
+    for fact in (fact._replace(names=called) for fact in told):
+        first.setdefault(fact.asked, fact)
+    return list(first.values())
 
 
 def _small(question: str, sentence: str, text: str, within: frozenset[str]) -> str:

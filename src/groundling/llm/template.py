@@ -6,14 +6,23 @@ It reads `task` and `inputs` of a request and replies in the form that a languag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
 from ..errors import ModelError
 from ..seeds import rng
 from .base import Reply, Request
-from .facts import facts
+from .facts import Fact, facts
+
+_KEPT = 256  # passages whose facts are remembered: each is asked about once, and once more for every answer
+
+
+@lru_cache(maxsize=_KEPT)
+def _known(passage: str, title: str) -> Mapping[str, Fact]:
+    """The facts of a passage by the question that is asked about each, in the order of the text."""
+    return {fact.asked: fact for fact in facts(passage, title)}
 
 
 class Template:
@@ -32,8 +41,7 @@ class Template:
         if request.task == "questions":
             return Reply(text=msgspec.json.encode({"questions": self._questions(given)}).decode())
         if request.task == "answer":
-            known = {f.asked: f for f in facts(given["passage"], given["title"])}
-            fact = known.get(given["question"])
+            fact = _known(given["passage"], given["title"]).get(given["question"])
             said = {"quote": fact.quote, "answer": fact.answer} if fact else {"quote": "", "answer": ""}
             return Reply(text=msgspec.json.encode(said).decode())
         raise ModelError(
@@ -43,11 +51,11 @@ class Template:
 
     def _questions(self, given: dict) -> list[str]:
         """Up to `count` questions, spread over different sentences before a sentence is asked about twice."""
-        found = facts(given["passage"], given["title"])
+        found = list(_known(given["passage"], given["title"]).items())
         rng(0, "template", given["passage"]).shuffle(found)
         seen: dict[str, int] = {}
         order = []
-        for fact in found:
+        for asked, fact in found:
             seen[fact.quote] = seen.get(fact.quote, 0) + 1
-            order.append((seen[fact.quote], len(order), fact))
-        return [fact.asked for _, _, fact in sorted(order)[: given["count"]]]
+            order.append((seen[fact.quote], len(order), asked))
+        return [asked for _, _, asked in sorted(order)[: given["count"]]]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from ..llm.facts import sentences
+from ..llm.sentences import sentences
 from ..records import Document
 from ..seeds import digest
 

@@ -14,7 +14,7 @@ from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
-from ..llm.facts import sentences
+from ..llm.sentences import sentences
 from ..records import Chunk, Hit, Split
 
 KEPT = 1 << 14  # texts of which sketches are remembered

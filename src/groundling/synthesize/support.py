@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..llm.facts import sentences
+from ..llm.sentences import sentences
 
 STEM = 6  # letters of a word that are compared
 _DENSE = "\u30a0-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u0e00-\u0e7f\u3005-\u3007"  # two of these say something

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...answer import find
 from ...errors import ConfigError, InputError
-from ...llm.facts import sentences
+from ...llm.sentences import sentences
 from ...records import Chunk, Example, Question, Record, Support
 from ...seeds import digest
 from ...workspace import read_lines
@@ -52,7 +52,7 @@ def check(options: Options, section: Any = None) -> None:
     if not options.file:
         raise ConfigError(
             "The recipe questions needs a file of questions with their answers: set synthesize.options.file to a .jsonl file beside the config, in "
-            "the form of the evaluation's questions.jsonl (docs/data-formats.md). It must not be that file: what is trained on proves nothing."
+            "the form of the evaluation's questions.jsonl (docs/evaluate.md). It must not be that file: what is trained on proves nothing."
         )
 
 
@@ -86,26 +86,38 @@ def units(chunks: Sequence[Chunk], bench: Bench, options: Options) -> list[Row]:
 
 def _unit(asked: Question, beside: Mapping[str, list[Chunk]], bench: Bench) -> Row | str:
     """The question with its chunk, or why it has none."""
-    known = beside.get(asked.document or "", [])
+    if not asked.question.strip():
+        return "it asks nothing"
+    known = _chunks_of(asked.document, beside) if asked.document else []
     if asked.document and not known:
         return ELSEWHERE
     if not asked.answerable:
         sides = {bench.split_of(c.document) for c in known[:1]}
         chunk = next((c for c in hits(bench.search(asked.question, 50)) if not sides or bench.split_of(c.document) in sides), None)
         return _asked(asked, "", [], chunk) if chunk else "search finds nothing for it"
-    if not asked.passage or not asked.answers:
+    answer = next((a.strip() for a in asked.answers if a.strip()), "")
+    if not asked.passage or not asked.passage.strip() or not answer:
         return "it does not say its answer and the passage with it"
     places = known or [c for of in beside.values() for c in of]
     held = next(((c, span) for c in places if (span := find(asked.passage, c.text))), None)
     if held is None:
         return CUT
     chunk, (start, end) = held
-    return _asked(asked, asked.answers[0], _quotes(asked.question, asked.answers[0], chunk.text[start:end]), chunk)
+    return _asked(asked, answer, _quotes(asked, answer, chunk.text[start:end]), chunk)
 
 
-def _quotes(question: str, answer: str, passage: str) -> list[str]:
-    """What of a passage is quoted: its sentence with the answer; all of it where it is one sentence, or words do not tell which."""
-    return (best_sentences(question, answer, passage) if len(sentences(passage)) > 1 else []) or [passage]
+def _chunks_of(name: str, beside: Mapping[str, list[Chunk]]) -> list[Chunk]:
+    """The chunks of the document that is named, as the evaluation reads the name: by path, else by the end of the path, or by its id."""
+    name = name.strip().removeprefix("./")
+    return beside.get(name) or [c for of in beside.values() for c in of if c.path.endswith(f"/{name}") or c.document == name]
+
+
+def _quotes(asked: Question, answer: str, passage: str) -> list[str]:
+    """What of a passage is quoted: its sentence with the answer; all of it where it is one sentence, or words do not tell which.
+
+    How many sentences it has is told by how it is written in the file: in the document the lines of one sentence may be broken anywhere.
+    """
+    return (best_sentences(asked.question, answer, passage) if len(sentences(asked.passage or "")) > 1 else []) or [passage]
 
 
 def _asked(asked: Question, answer: str, quotes: list[str], chunk: Chunk) -> Row:
