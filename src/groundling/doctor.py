@@ -87,6 +87,8 @@ def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list
     count = sum(1 for f in opened.documents.rglob("*") if f.is_file() and not f.name.startswith(HIDDEN) and f.name not in OURS)
     found.append(Check("documents", count > 0, f"{count} files in {opened.documents}"))
     found.append(_said("recipe options", lambda: _options(c)))
+    if found[-1].ok and c.synthesize.recipe in registry.names("recipe"):
+        found += _files(opened)
     found.append(_said("filters", lambda: _filters(c)))
     if "search" in c.model_fields_set:
         found.append(_said("search", lambda: _search(c)))
@@ -140,6 +142,21 @@ def _options(c: config.Config) -> str:
         return f"none given: {name} with its defaults"
     told = textwrap.shorten(", ".join(f"{option} {value}" for option, value in given.items()), _LONGEST, placeholder=" …")
     return f"{told}; else {name} with its defaults"
+
+
+def _files(opened: config.Project) -> list[Check]:
+    """Whether the files that the recipe's options name are there, and what the recipe says of them."""
+    from .synthesize import files_of, options_of
+
+    options, recipe = opened.config.synthesize, registry.load("recipe", opened.config.synthesize.recipe)
+    names = files_of(options.recipe, options.options)
+    missing = [name for name in names if not (opened.base / Path(name).expanduser()).exists()]
+    if missing:
+        return [Check("recipe files", False, f"synthesize.options names {missing[0]}, and there is no such file beside the config.")]
+    if not names or not hasattr(recipe, "looked"):
+        return []
+    chosen = options_of(recipe, options.options)
+    return [_said("recipe files", lambda: recipe.looked(chosen, lambda name: opened.base / Path(name).expanduser(), opened.questions))]
 
 
 def _filters(c: config.Config) -> str:

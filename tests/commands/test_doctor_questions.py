@@ -9,13 +9,13 @@ from typing import Any
 from groundling.doctor import Check, project
 
 
-def told(tmp_path: Path, *questions: dict[str, Any]) -> dict[str, Check]:
+def told(tmp_path: Path, *questions: dict[str, Any], more: tuple[str, ...] = ()) -> dict[str, Check]:
     (tmp_path / "docs" / "sub").mkdir(parents=True)
     (tmp_path / "docs" / "sub" / "leave.md").write_text("# Leave\n\nStaff have 25 days of leave.\n")
     asked = [{"id": f"q{n}", "question": "How many?", "answers": ["25"], "answerable": True} | q for n, q in enumerate(questions)]
     (tmp_path / "docs" / "questions.jsonl").write_text("".join(json.dumps(q) + "\n" for q in asked))
     (tmp_path / "docs" / "groundling.yaml").write_text("name: one\n")
-    return {c.what: c for c in project(tmp_path / "docs", settings=["serve.k=2"])}
+    return {c.what: c for c in project(tmp_path / "docs", settings=["serve.k=2", *more])}
 
 
 def test_a_document_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -32,3 +32,14 @@ def test_with_one_that_is_not_nothing_is_remarked_and_settings_are_told(tmp_path
     found = told(tmp_path, {"document": "leave.md"}, {"answers": [], "answerable": False})
     assert found["questions"].ok and "answerable" not in found["questions"].says
     assert found["config"].says.endswith("groundling.yaml with --set serve.k=2")
+
+
+def test_the_file_to_learn_from_is_looked_into(tmp_path: Path) -> None:
+    recipe = "synthesize.recipe=questions"
+    said = told(tmp_path / "a", {}, more=(recipe, "synthesize.options.file=training.jsonl"))["recipe files"]
+    assert not said.ok and "names training.jsonl, and there is no such file" in said.says
+    said = told(tmp_path / "b", {}, more=(recipe, "synthesize.options.file=questions.jsonl"))["recipe files"]
+    assert not said.ok and "the evaluation's own file" in said.says
+    said = told(tmp_path / "c", {}, more=(recipe, "synthesize.options.file=groundling.yaml"))["recipe files"]
+    assert not said.ok and "groundling.yaml, line 1: it is no JSON" in said.says
+    assert "recipe files" not in told(tmp_path / "d", {}), "the rules of raft read no file"

@@ -56,6 +56,7 @@ def test_hidden_own_and_run_files_are_passed_over(root, read):
         "runs/r/1-documents/x.txt",
         "groundling.yaml",
         "questions.jsonl",
+        "training.jsonl",
         "keep/runs/x.txt",
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

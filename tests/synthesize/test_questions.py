@@ -162,6 +162,12 @@ def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
         joined(tmp_path, [{**asked()[0], "document": "gone.md"}])
     with pytest.raises(InputError, match="is a folder. Give a .jsonl file"):
         made(tmp_path / "folder", "questions", handbook(2), file=str(tmp_path))
+    with pytest.raises(ConfigError, match="the evaluation's own file"):
+        questions.looked(questions.Options(file="asked.jsonl"), tmp_path.joinpath, tmp_path / "asked.jsonl")
+    (tmp_path / "x").mkdir()
+    joined(tmp_path / "x", asked())
+    told = questions.looked(questions.Options(file="asked.jsonl"), (tmp_path / "x").joinpath, tmp_path / "asked.jsonl")
+    assert told == "30 questions to learn from in asked.jsonl, 6 of them not answerable"
     broken = tmp_path / "broken.jsonl"
     lines = [json.dumps({**asked()[0], "id": str(n)}) for n in range(812)]
     broken.write_text("\n".join([*lines[:811], '{"id": "x", "question": "Is \\x it?"']), "utf-8")

@@ -160,7 +160,8 @@ def _show_row(row: dict[str, Any], head: str, line: Any) -> None:
         line(_short(passage["text"]), "dim", 15)
     grounded = row.get("grounded", False)
     if grounded and not any(p["oracle"] for p in row["passages"]):
-        line("(the passage with the answer is left out on purpose)", "yellow", 2)
+        refused = row["support"] == "abstain"
+        line("(to be refused: none of these answers it)" if refused else "(the passage with the answer is left out on purpose)", "yellow", 2)
     support = f" ({row['support']})" if grounded or "rejected" in row else ""
     line(f"answer{support}: {row['answer']}", "bold")
     if "rejected" in row:

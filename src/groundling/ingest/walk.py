@@ -11,14 +11,14 @@ from pathlib import Path
 from ..config import Ingest
 from ..workspace import Output
 
-OURS = frozenset({"groundling.yaml", "questions.jsonl"})
+OURS = frozenset({"groundling.yaml", "questions.jsonl", "training.jsonl"})
 HIDDEN = (".", "~$")  # how the names of hidden files begin; Word puts a file of the latter beside each document that it has open
 
 
 def files(root: Path, options: Ingest, out: Output) -> Iterator[tuple[Path, str]]:
     """Each file to be read with its relative posix path, in sorted order. What is left out by a rule is counted in `out`.
 
-    Hidden files and folders, `groundling.yaml`, `questions.jsonl`, a top-level `runs` folder and the run that is being written are
+    Hidden files and folders, `groundling.yaml`, `questions.jsonl`, `training.jsonl`, a top-level `runs` folder and the run that is being written are
     passed over without a word: they are no documents.
     """
     real, run = root.resolve(), out.folder.resolve().parent

@@ -13,6 +13,8 @@ DOCUMENTS      False where it reads no documents: the stages before it are passe
 FORMATS        the formats that its examples are made for, where not every one will do; or (options) -> them
 runs           (options, the config's section) -> other runs, as `run:NAME`, whose examples it reads: where theirs change, the stage is stale
 files          (options) -> names of the files that its output hangs on: where one changes, the stage is stale
+looked         (options, path, asked) -> a sentence for `doctor` on the files; ConfigError or InputError for one that cannot be used. `path` finds
+               a file that the options name, `asked` is the evaluation's, or None
 advice         (options, noted, rows) -> sentences for who reads the result: what was noted how often, how many examples were written
 """
 

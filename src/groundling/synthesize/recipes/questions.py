@@ -10,7 +10,8 @@ passage no chunk holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...answer import find
@@ -59,6 +60,18 @@ def check(options: Options, section: Any = None) -> None:
 def files(options: Options) -> list[str]:
     """The files that the output hangs on."""
     return [options.file] if options.file else []
+
+
+def looked(options: Options, path: Callable[[str], Path], asked: Path | None) -> str:
+    """What stands in the file. Raises InputError for a line that is no question, ConfigError for the evaluation's own file."""
+    file = path(options.file)
+    if asked is not None and file.samefile(asked):
+        raise ConfigError(
+            f"synthesize.options.file is {options.file}, the evaluation's own file: what is trained on proves nothing. Write questions to learn from "
+            "into another, for example training.jsonl."
+        )
+    found = list(read_lines(file, Question))
+    return f"{len(found)} questions to learn from in {options.file}, {sum(not q.answerable for q in found)} of them not answerable"
 
 
 def units(chunks: Sequence[Chunk], bench: Bench, options: Options) -> list[Row]:
