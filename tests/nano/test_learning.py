@@ -200,7 +200,7 @@ def test_two_minutes_of_the_making_teach_matching_and_copying(tmp_path) -> None:
     start = tmp_path / "start"
     tokenizer.train(start, conversations=500)
     network = begin.fresh(width=128, layers=4, heads=4)
-    plan = pretrain.Plan(steps=850, rate=6e-3, tokens=1024, limit=500, longest=2, stage=1)
+    plan = pretrain.Plan(steps=1000, rate=6e-3, tokens=1024, limit=500, longest=2, stage=1)
     log = pretrain.train(network, AutoTokenizer.from_pretrained(start), plan, tmp_path / "out")
     first, last = log[0], log[-1]
     print(json.dumps([first, last]))
