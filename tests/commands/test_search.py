@@ -210,7 +210,7 @@ def test_json_holds_the_whole_table(two: Path, capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert found["ended"] == "done" and found["best"] == 2 and found["config"] == {"train": {"rate": 0.02, "rank": 2}}
     assert [t["state"] for t in found["trials"]] == ["complete"] * 2 and found["trials"][0]["losses"] == [[1, 2.0], [2, 2.0]]
-    assert found["validation"] == {"examples": 2, "documents": 1, "carved": False}
+    assert found["validation"] == {"examples": 3, "documents": 1, "carved": False}
 
 
 def test_the_report_shows_the_trials_and_which_of_them_its_model_has(two: Path) -> None:
