@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
+from . import ending
 from .commands import agenting, exchange, inspecting, jobs, searching
-from .errors import ConfigError, GroundlingError
+from .errors import ConfigError
 from .llm.fake.command import fake_teacher
-from .unfit import usage
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -265,32 +263,7 @@ app.command()(jobs.jobs)
 app.command("fake-teacher")(fake_teacher)
 app.command()(inspecting.nano)
 
-_ABOUT_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
-# typer carries its own copy of click; its errors of usage (unknown option, missing argument) share this base.
-_USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
 
 def main() -> None:
-    """The entry point: an expected error is one sentence and its exit code; our own faults keep their traceback."""
-    try:
-        sys.exit(app(standalone_mode=False) or 0)  # typer returns the code of an Exit
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("\nInterrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
-    except GroundlingError as error:
-        print(f"groundling: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in _ABOUT_THE_DISK:
-            raise
-        print(
-            f"groundling: {error.filename or 'A file'} could not be written ({error.strerror}). Free some space or use another --out.",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    except _USAGE as error:
-        error.message = usage(error.message or "")
-        error.show()
-        sys.exit(2)
+    """The entry point."""
+    ending.leave(ending.code_of(app))

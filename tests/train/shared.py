@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from groundling.ending import leave
 from groundling.errors import ModelError
 from groundling.llm.local import need_torch
 from groundling.llm.weights import Weights, resolve
@@ -77,3 +78,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave(0)

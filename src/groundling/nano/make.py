@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from ..ending import leave
+
 
 class Leg(NamedTuple):
     """One leg: its share of the time, and what it teaches (see `tasks.draw` and `pretrain.Plan`)."""
@@ -107,3 +109,4 @@ def _run(leg: Leg, number: int, minutes: float, seed: int, folder: Path, device:
 
 if __name__ == "__main__":
     main()
+    leave(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .. import registry
+from ..ending import leave
 from ..errors import GroundlingError
 from ..llm.local import need_torch
 from ..panel import View, beside, unwatched
@@ -64,5 +65,4 @@ def _until_alone() -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    # All is written and the group has parted. Taking the interpreter down under the libraries' threads aborted a process once, on a busy machine.
-    os._exit(0)
+    leave(0)
