@@ -65,4 +65,13 @@ def test_swap_test_keeps_its_level():
 
 def test_difference_interval():
     first, second = column([0.1] * 10), column([0.3] * 10)
-    assert stats.difference_interval(first, second) == pytest.approx((0.2, 0.2))
+    second[0, 0] = 0.2
+    low, high = stats.difference_interval(first, second)
+    assert 0.15 < low < 0.19 < high == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("gap", "low", "high"), [(0.0, -0.1633, 0.1633), (1.0, 0.5666, 1.0), (-1.0, -1.0, -0.5666)])
+def test_a_difference_that_is_the_same_everywhere_is_not_certain(gap: float, low: float, high: float) -> None:
+    """By hand: ten questions and two halves a side, 1.96 √(|gap| + 1 − gap² / 12) / 12 about gap / 12."""
+    first = column([max(0.0, -gap)] * 10)
+    assert stats.difference_interval(first, first + column([gap] * 10) * [1, 0]) == pytest.approx((low, high), abs=1e-4)
