@@ -24,7 +24,7 @@ def fails(space: Workspace, *files: str) -> None:
         raise InputError("no")
 
 
-BEGUN = ("config.yaml", "run.json", ".1-documents.new/.begun")
+BEGUN = ("config.yaml", "run.json", ".1-documents.new/.begun", ".1-documents.new/dropped.jsonl")
 
 
 def test_a_start_that_came_to_nothing_leaves_nothing(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def preview(
     """A few real rows, with what every check said and what they cost. The replies are kept for the run."""
     from .commands import preview
 
-    preview.preview(_open(path, out, settings), recipe, count, as_json)
+    opened, options = preview.opened(lambda given: _open(path, out, given), settings, recipe)
+    preview.preview(opened, recipe, count, as_json, options)
 
 
 @app.command()

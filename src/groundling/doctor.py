@@ -8,12 +8,13 @@ import shutil
 import socket
 import sys
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from . import config, registry
 from .errors import ConfigError, GroundlingError
+from .misnamed import Names, absent, misnamed, paths_in, rows_of
 from .runs import Run
 from .runs import index_options as resolved
 from .verify import EXTRAS, every_round, missing, plugins
@@ -31,9 +32,15 @@ class Check(NamedTuple):
     needed: bool = True
 
 
-def checks(path: Path | None, ask: bool = False, settings: Sequence[str] = ()) -> list[Check]:
-    """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token. `settings` override the config's."""
-    return [*machine(_needed(path, settings)), *(project(path, ask, settings) if path else [])]
+More = Callable[[config.Project], list[Check]]
+
+
+def checks(path: Path | None, ask: bool = False, settings: Sequence[str] = (), more: More = lambda project: []) -> list[Check]:
+    """All checks, of the machine first. With `ask`, the teacher's endpoint is sent one call of one token. `settings` override the config's.
+
+    `more` gives what is checked beside the questions by those who know the stages' order.
+    """
+    return [*machine(_needed(path, settings)), *(project(path, ask, settings, more) if path else [])]
 
 
 def _needed(path: Path | None, settings: Sequence[str]) -> set[str]:
@@ -71,7 +78,7 @@ def _memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list[Check]:
+def project(path: Path, ask: bool = False, settings: Sequence[str] = (), more: More = lambda project: []) -> list[Check]:
     """The config, its plug-ins, its documents and questions, the base model, the teacher and its endpoint, the port."""
     try:
         opened = config.load(path, [*settings])
@@ -95,6 +102,7 @@ def project(path: Path, ask: bool = False, settings: Sequence[str] = ()) -> list
     base, hosted = _said("base model", lambda: _base(opened)), c.train.method == "api"
     found += [
         _said("questions", lambda: _questions(opened)),
+        *more(opened),
         _said("retriever", lambda: _retriever(opened)),
         *([base] if base.ok or not hosted else []),  # that an endpoint is not there is told below, with all that is wrong in train
         *([_said("training", lambda: _training(opened))] if base.ok or hosted else []),
@@ -156,7 +164,18 @@ def _files(opened: config.Project) -> list[Check]:
     if not names or not hasattr(recipe, "looked"):
         return []
     chosen = options_of(recipe, options.options)
-    return [_said("recipe files", lambda: recipe.looked(chosen, lambda name: opened.base / Path(name).expanduser(), opened.questions))]
+    found = [_said("recipe files", lambda: recipe.looked(chosen, lambda name: opened.base / Path(name).expanduser(), opened.questions))]
+    if found[0].ok and hasattr(recipe, "quoted") and (name := recipe.quoted(chosen)):
+        found += _named(opened, name)
+    return found
+
+
+def _named(opened: config.Project, name: str) -> list[Check]:
+    """Rows to learn from whose document is not there: they are left out, and the rest is learnt from."""
+    rows, there = rows_of(opened.base / Path(name).expanduser()), Names(paths_in(opened.documents))
+    if not (wrong := absent(rows, there)):
+        return []
+    return [Check("training documents", False, f"{name}: {misnamed(rows, wrong, there)} They are left out.", needed=len(wrong) == len(rows))]
 
 
 def _filters(c: config.Config) -> str:
@@ -174,18 +193,14 @@ def _search(c: config.Config) -> str:
 
 def _questions(opened: config.Project) -> str:
     from .evaluate import cases
-    from .records import Question
-    from .workspace import read_lines
 
     if opened.questions is None:
-        return "no file of questions; held-out examples of the teacher will be asked"
-    found = list(read_lines(opened.questions, Question))
+        return "no file of questions; held-out examples will be asked"
+    rows, there = rows_of(opened.questions), Names(paths_in(opened.documents))
+    found = [row.question for row in rows]
     cases.check(found)
-    there = {"/" + f.relative_to(opened.documents).as_posix() for f in opened.documents.rglob("*") if f.is_file()}
-    named = {q.document.strip().removeprefix("./"): q.id for q in reversed(found) if q.document}
-    for name, of in reversed(named.items()):
-        if not (Path(name).suffix == "" or any(path.endswith(f"/{name}") for path in there)):  # without an ending it may be a document's id
-            raise ConfigError(f'Question "{of}" names the document {name}, which is not in {opened.documents}. Correct its `document`.')
+    if wrong := absent(rows, there):
+        raise ConfigError(f"{opened.questions}: {misnamed(rows, wrong, there)} Correct its `document`.")
     none = "" if any(not q.answerable for q in found) else "; all are answerable, so whether the model abstains where it should is not measured"
     return f"{len(found)} in {opened.questions}{none}"
 
@@ -261,8 +276,12 @@ def _retriever(opened: config.Project) -> str:
 def _teacher(opened: config.Project) -> str:
     from .llm.api import Api
     from .llm.open import open_model
+    from .synthesize import asks_teacher
 
-    model = open_model(opened.config.synthesize.teacher, opened.config, opened.base)
+    section = opened.config.synthesize
+    model = open_model(section.teacher, opened.config, opened.base)
+    if section.teacher == "template" and section.recipe in registry.names("recipe") and not asks_teacher(section):
+        return f"none: the recipe {section.recipe} asks no teacher"
     if isinstance(model, Api):
         model.ready()
         return f"{model.name}: {model.endpoint.model} at {model.endpoint.base_url}"

@@ -15,7 +15,7 @@ from .errors import MachineError
 LOCK = ".lock"
 _TRIES = 100
 # What a start writes before any stage has done anything. Beside anything else, such as paid replies or what failed, all of it stays.
-_BEGUN = {LOCK, "config.yaml", "run.json", ".begun", ".data.jsonl.tmp", ".dropped.jsonl.tmp", ".failed.jsonl.tmp"}
+_BEGUN = {LOCK, "config.yaml", "run.json", ".begun", "dropped.jsonl", ".data.jsonl.tmp", ".dropped.jsonl.tmp", ".failed.jsonl.tmp"}
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from .records import Document, Example, Pair
 from .runs import Run, reads, write_config
 from .seats import seats, teaching
 from .seeds import digest
-from .told import no_pairs, nothing_made, summary, thin
+from .stale import State, stale
+from .told import no_pairs, nothing_made, something_kept, summary, thin
 from .verify import ready, verify
-from .workspace import Output, content, fingerprint, first_different
+from .workspace import Output, content, fingerprint
 
 
 class Stage(NamedTuple):
@@ -32,15 +33,6 @@ class Stage(NamedTuple):
     reads: tuple[str, ...]
     work: Callable[[Run, Output], None]
     dear: bool = False
-
-
-class State(NamedTuple):
-    """Where a stage stands: `done`, `stale` (why), `missing`, or `none` (why it does not apply)."""
-
-    name: str
-    state: str
-    why: str = ""
-    record: dict[str, Any] | None = None
 
 
 def _reads_documents(run: Run) -> bool:
@@ -76,7 +68,7 @@ def _index(run: Run, out: Output) -> None:
 
 
 def _synthesize(run: Run, out: Output) -> None:
-    from .synthesize import Bench, options_of, synthesize, units_of
+    from .synthesize import Bench, asks_teacher, options_of, synthesize, units_of
     from .synthesize.view import watched
 
     options, settings = run.config.synthesize, settings_of(run, STAGES[NAMES.index("synthesize")])
@@ -91,7 +83,7 @@ def _synthesize(run: Run, out: Output) -> None:
     if not out.kept and _kind(run) is Pair:
         raise InputError(no_pairs(options.student, out.counts()))
     if not out.kept:
-        raise InputError(nothing_made(options.recipe, options.teacher, out.counts()))
+        raise InputError(nothing_made(options.recipe, options.teacher if asks_teacher(options) else "", out.counts()))
 
 
 def _kind(run: Run) -> type[Example] | type[Pair]:
@@ -104,6 +96,7 @@ def _curate(run: Run, out: Output) -> None:
     from .curate import curate
 
     curate(run.space.read("synthesize", _kind(run)), run.config.curate, filtering(run), out)
+    something_kept(run, out)
 
 
 def _train(run: Run, out: Output) -> None:
@@ -140,7 +133,7 @@ def _evaluate(run: Run, out: Output) -> None:
         progress=lambda label, done, total: run.say(f"  {label}: {done} of {total}") if done == total else None,
     )  # fmt: skip
     asyncio.run(drained(evaluate(plan, out), [one.model for one in models]))
-    out.note(written_by="file" if run.questions else "held-out examples" if held else "teacher")
+    out.note(written_by="file" if run.questions else "held-out examples" if held else "teacher", asked=provided.asked(run, models))
     journal.close()
 
 
@@ -155,7 +148,7 @@ STAGES: list[Stage] = [
 ]
 NAMES = [stage.name for stage in STAGES]
 # Raised by whoever changes what a stage makes of the same inputs and settings: what an older version made is stale then.
-VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 2, "curate": 3, "train": 1, "evaluate": 1}
+VERSIONS = {"ingest": 1, "chunk": 1, "index": 1, "synthesize": 3, "curate": 3, "train": 1, "evaluate": 1}
 
 
 def settings_of(run: Run, stage: Stage) -> dict[str, Any]:
@@ -229,10 +222,7 @@ def states(run: Run) -> list[State]:
         elif record["fingerprint"] == prints[stage.name]:
             found.append(State(stage.name, "done", record=record))
         else:
-            why = [f"{stage.name}.{line}" for line in first_different(record["settings"], settings)]
-            why += [f"{name} changed" for name in {**record["inputs"], **sources} if record["inputs"].get(name) != sources.get(name)]
-            why += ["seed changed"] if record["seed"] != run.config.seed else []
-            found.append(State(stage.name, "stale", "; ".join(why) or "made by another version", record))
+            found.append(stale(stage.name, record, settings, sources, run.config.seed))
     return found
 
 
@@ -257,7 +247,7 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
             _refuse_stale_input(stage, wanted, found)
             if stage.name in wanted and stage.dear and found[stage.name].state == "stale" and stage.name not in redo:
                 raise StaleError(
-                    f"{stage.name} is finished but stale ({found[stage.name].why}). Running it again throws the trained model away"
+                    f"{stage.name} is finished but stale ({found[stage.name].brief}). Running it again throws the trained model away"
                     f"{', and is paid for again' if run.hosted else ''}. If that is meant, add --redo {stage.name}; to keep it, use another --out."
                 )
         ready(run, {name for name in wanted if found[name].state != "done" or name in redo})
@@ -275,7 +265,7 @@ def run_stages(run: Run, first: str = NAMES[0], last: str = NAMES[-1], redo: Ite
 def _refuse_stale_input(stage: Stage, wanted: list[str], found: dict[str, State]) -> None:
     for name in stage.reads if stage.name in wanted else ():
         if name not in wanted and found[name].state == "stale":
-            raise StaleError(f"{stage.name} would read the output of {name}, which is stale ({found[name].why}). Start earlier: --from {name}.")
+            raise StaleError(f"{stage.name} would read the output of {name}, which is stale ({found[name].brief}). Start earlier: --from {name}.")
 
 
 def _refuse_missing(run: Run, stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .llm import hosted
@@ -40,3 +40,8 @@ def entrants(run: Run, journal: Journal, names: tuple[str, str]) -> Iterator[tup
     if run.config.evaluate.compare:
         yield names[0], remembered(start(run), journal, run.config, run.say), not run.config.train.base.startswith(RUN)
     yield names[1], remembered(tuned(run), journal, run.config, run.say), False
+
+
+def asked(run: Run, models: Iterable[Any]) -> dict[str, Any]:
+    """For the record of an evaluation: what the base was, and how many replies were waited for and not found in the journal. `plan` reckons by it."""
+    return {"base": run.config.train.base, "replies": sum(one.model.asked for one in models)}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
+from .errors import InputError
 from .runs import Run
+from .workspace import Output
 
 FEW = 5  # held-out documents below which chance may leave far fewer than their share
 
@@ -66,12 +69,47 @@ def no_pairs(student: str, counts: dict[str, Any]) -> str:
 
 
 def nothing_made(recipe: str, teacher: str, counts: dict[str, Any]) -> str:
-    """Why not one example came, and what to change, as sentences."""
+    """Why not one example came, and what to change, as sentences. `teacher` is "" where the recipe asks none."""
     why = ", ".join(f"{n} × {reason}" for reason, n in {**counts["dropped"], **counts["failed"]}.items()) or "there was nothing to ask about"
+    if not teacher:
+        return f"The recipe {recipe} made no example at all: {why}. `groundling preview {recipe}` shows why; mend its files or its options."
     other = "a language model" if teacher == "template" else "another model"
     return (
         f'The recipe {recipe} made no example at all with the teacher "{teacher}": {why}. `groundling preview {recipe}` shows why; set '
         f"synthesize.teacher to {other}, or give documents that state facts. Replies that were paid for are kept."
+    )
+
+
+def something_kept(run: Run, out: Output) -> None:
+    """Raise InputError where curate left nothing to train on: the filter that dropped most, and what that may come from."""
+    kept, trained = out.notes["kept_by"], sum(n for sort, n in out.notes["kept_by"].items() if sort.startswith("train "))
+    if trained or not out.dropped:
+        return
+    by_filter = Counter[str]()
+    for reason, n in out.dropped.items():
+        by_filter[reason.partition(":")[0]] += n
+    [(worst, most)] = by_filter.most_common(1)
+    reasons = ", ".join(f"{n} × {reason}" for reason, n in out.dropped.most_common())
+    rest = f"the {out.kept} that {'is' if out.kept == 1 else 'are'} left {'is' if out.kept == 1 else 'are'} held out" if kept else "none is left"
+    raise InputError(
+        f"curate left nothing to train on: of {out.counts()['in']} examples the filter {worst} dropped {most}, and {rest} ({reasons}). "
+        f"{_cause(run, worst)}The examples are kept in {run.space.folder('synthesize')}, each reject with its reason in "
+        f"{out.folder / 'dropped.jsonl'}."
+    )
+
+
+def _cause(run: Run, worst: str) -> str:
+    """What it may come from that a filter drops nearly all, and what to do."""
+    if worst != "leaked":
+        return "Mend what it drops, or set its options or take it out in curate.filters (`groundling list filters`). "
+    if run.project.secret is None:
+        return (
+            "There is no file of questions, so the evaluation asks the held-out examples, and the examples to train on repeat them: give documents "
+            "that differ more, or a questions.jsonl. "
+        )
+    return (
+        f"It drops what the evaluation's questions ({run.project.secret}) ask: the file to learn from may be the evaluation's own questions, or a "
+        "copy of them. Learn from other questions than those that are asked, in a file of their own. "
     )
 
 

@@ -136,6 +136,18 @@ def settings(c: Config) -> None:
     check(c.synthesize)
 
 
+def files(run: Run) -> None:
+    """Raise the UserError of the first file named in the recipe's options that is not there, or that the recipe cannot use."""
+    from .synthesize import files_of, options_of
+
+    chosen = run.config.synthesize
+    recipe, names = registry.load("recipe", chosen.recipe), files_of(chosen.recipe, chosen.options)
+    for name in names:
+        run.path(name)
+    if names and hasattr(recipe, "looked"):
+        recipe.looked(options_of(recipe, chosen.options), run.path, run.project.secret)
+
+
 def trainable(run: Run, before: Mapping[str, Run] = MappingProxyType({}), fetch: bool = False) -> None:
     """Raise the UserError of the first mistake in how the run would be trained that its settings, this machine and the base show.
 
@@ -178,6 +190,7 @@ def every_round(first: Run, train: bool = True, fetch: bool = False) -> None:
     for run in rounds.runs(first):
         try:
             settings(run.config)
+            files(run)
             judge = run.config.synthesize.judge
             if judge.startswith(RUN) and (judging := before.get(judge.removeprefix(RUN))) and judging.mute:
                 run.same_format(judge, grounding.fingerprint(judging.config.train.format))
@@ -200,6 +213,7 @@ def verify(run: Run, wanted: Collection[str]) -> None:
     if "synthesize" in wanted:
         check(c.synthesize)
         _prices(c)
+        files(run)
     retriever = registry.load("retriever", c.index.retriever)
     if hasattr(retriever, "check"):
         retriever.check(run.index_options)

@@ -39,8 +39,6 @@ FOLDERS = {
     "train": "6-model",
     "evaluate": "7-scores",
 }
-
-
 _ANEW = "Delete the record.json beside it, if there is one, and `groundling run` makes the stage's output anew."
 
 
@@ -75,6 +73,11 @@ def read_json(path: Path) -> Any:
 
 def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     """The records of a .jsonl file. Raises InputError that names the line where one does not fit."""
+    return (record for _, record in numbered_lines(path, kind))
+
+
+def numbered_lines(path: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
+    """The same, each with the number of its line."""
     if not path.exists():
         raise InputError(f"{path} is missing. {_ANEW}")
     if path.is_dir():
@@ -84,7 +87,7 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
             line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line  # some editors begin a file with it
             if line.strip():
                 try:
-                    yield from_line(line, kind)
+                    yield number, from_line(line, kind)
                 except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
                     said = told(error, list(kind.__struct_fields__))
                     raise InputError(f"{path}, line {number}: {said} Each line holds one whole JSON object.") from error
@@ -151,12 +154,12 @@ class Output:
             raise MachineError(f"{self.folder} could not be written ({error.strerror}). Free some space and run again.") from error
 
     def abandon(self) -> None:
-        """Keep what failed for its reader, throw the rest away."""
+        """Keep what failed and what was dropped for their reader, throw the rest away."""
         for name, handle in self._files.items():
             with suppress(OSError):  # closing writes what is left; on a full disk it cannot
                 handle.close()
-            if name == "failed" and self.failed:
-                os.replace(handle.name, self.folder / "failed.jsonl")
+            if name != "data" and getattr(self, name):
+                os.replace(handle.name, self.folder / f"{name}.jsonl")
             else:
                 Path(handle.name).unlink(missing_ok=True)
 

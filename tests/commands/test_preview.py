@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from groundling import pipeline
+from groundling.cli import app
+from groundling.commands.looking import trace
 from groundling.commands.preview import preview, show
 from groundling.errors import ConfigError
 from groundling.llm import fake
@@ -87,3 +90,74 @@ def test_an_existing_run_s_config_stays_as_it_is(docs: Path) -> None:
 def test_an_unknown_recipe_is_a_sentence(docs: Path) -> None:
     with pytest.raises(ConfigError, match='no recipe "rfat".*raft'):
         preview(open_run(docs, docs.parent / "run", [], lambda text: None), "rfat", 1, as_json=False)
+
+
+QUESTIONS = [
+    {"id": "a", "question": "How heavy is the Katla 200?", "answers": ["12 kg"], "answerable": True, "document": "scale.md", "passage": "The Katla 200 weighs 12 kg."},
+    {"id": "b", "question": "Who designed the Katla 200?", "answers": [], "answerable": False},
+]  # fmt: skip
+
+
+@pytest.fixture
+def learning(tmp_path: Path) -> Path:
+    """A project whose config has the recipe raft, and questions to learn from beside it."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "scale.md").write_text("# Scales\n\nThe Katla 200 weighs 12 kg. Its battery lasts 18 months.\n")
+    (tmp_path / "docs" / "leave.md").write_text("# Leave\n\nStaff in Finland have 30 days of annual leave.\n")
+    (tmp_path / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS))
+    (tmp_path / "groundling.yaml").write_text("documents: docs\nheld_out: 0\nsynthesize: {recipe: raft, options: {questions: 2}}\n")
+    return tmp_path
+
+
+ABSENT = "synthesize.options.oracle_probability=0"
+FILE = ["synthesize.options.file=training.jsonl", "synthesize.options.oracle_probability=1"]
+
+
+def test_options_given_with_a_recipe_are_that_recipe_s(learning: Path) -> None:
+    """Naming the recipe is enough: the config's own recipe, of which the folder's first stages are made, keeps the options of the config."""
+    given = [word for setting in FILE for word in ("--set", setting)]
+    told = CliRunner().invoke(app, ["preview", "questions", str(learning), "--out", str(learning / "run"), "--json", *given])
+    assert told.exit_code == 0, told.output
+    rows = [r for c in json.loads(told.stdout)["chunks"] for r in c["rows"]]
+    assert {r["question"] for r in rows} == {q["question"] for q in QUESTIONS}
+    kept = open_run(learning / "run", None, [], print).config.synthesize
+    assert (kept.recipe, kept.options) == ("raft", {"questions": 2})
+    told = CliRunner().invoke(app, ["preview", "raft", str(learning), "--out", str(learning / "run"), "--set", "synthesize.options.questions=0"])
+    assert "questions = 0: it must be" in str(told.exception), "the config's own recipe is given them too"
+    told = CliRunner().invoke(app, ["preview", "questions", str(learning), "--out", str(learning / "run"), "--set", "synthesize.options.fiel=x"])
+    assert 'there is no option "fiel"' in str(told.exception)
+
+
+def test_a_question_that_nothing_answers_is_filed_under_no_document(learning: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = open_run(learning, learning / "run", ["synthesize.recipe=questions", "synthesize.options={}", *FILE], lambda text: None)
+    preview(run, "questions", 2, as_json=False)
+    shown = capsys.readouterr().out.split("── ")[1:]
+    [answered] = [one for one in shown if "? How heavy" in one]
+    [refused] = [one for one in shown if "? Who designed" in one]
+    assert "of 2 · scale.md · train split" in answered and "unanswerable" not in answered
+    assert "of 2 · unanswerable · train split" in refused and "(unanswerable: passages shown, none answers it)" in refused
+    assert ".md" not in refused.splitlines()[0]
+
+    pipeline.run_stages(run, "ingest", "synthesize")
+    pipeline.run_stages(run, "curate", "curate")
+    examples = [json.loads(line) for line in run.space.data("curate").read_text().splitlines()]
+    [answered, refused] = sorted(examples, key=lambda e: e["support"] == "abstain")
+    told = {e["id"]: traced(learning, e["id"]) for e in examples}
+    assert [d["path"] for d in told[answered["id"]]["document"]] == ["scale.md"] and not told[answered["id"]]["shown"]
+    assert "unanswerable" not in told[answered["id"]]["example"][0]
+    of = told[refused["id"]]
+    assert of["document"] == of["chunk"] == [] and of["example"][0]["unanswerable"] == "passages shown, none answers it"
+    assert {p["id"] for p in of["shown"]} == {p["id"] for p in refused["passages"]} and "scale.md" in {p["path"] for p in of["shown"]}
+
+    again = open_run(learning, learning / "run", ["synthesize.recipe=questions", "synthesize.options={}", FILE[0], ABSENT], lambda text: None)
+    preview(again, "questions", 2, as_json=False)
+    [left_out] = [one for one in capsys.readouterr().out.split("── ") if "? How heavy" in one]
+    assert "of 2 · scale.md · train split" in left_out and "(to be refused: none of these answers it)" in left_out, "its document is known"
+    by_chunk = traced(learning, refused["unit"])
+    assert by_chunk["chunk"] and {e["id"]: "unanswerable" in e for e in by_chunk["example"]}[refused["id"]]
+
+
+def traced(folder: Path, identity: str) -> dict[str, Any]:
+    said: list[str] = []
+    trace(open_run(folder / "run", None, [], said.append), identity, as_json=True)
+    return json.loads(said[-1])

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from groundling.commands.reporting import origin
 from groundling.commands.verdict import not_better
 from groundling.errors import InputError
 from groundling.runs import Run, open_run
 
 
-def run_with(tmp_path: Path, difference: float | None, p: float | None) -> Run:
+def run_with(tmp_path: Path, difference: float | None, p: float | None, *settings: str) -> Run:
     (tmp_path / "docs").mkdir()
-    run = open_run(tmp_path / "docs", tmp_path / "run", [], lambda text: None)
+    run = open_run(tmp_path / "docs", tmp_path / "run", [*settings], lambda text: None)
     for stage, notes in (("train", {}), ("evaluate", {"headline": {"setting": "k=3", "metric": "correct", "format": "raft"}})):
         run.space.folder(stage).mkdir(parents=True)
         record = {"stage": stage, "fingerprint": "f", "settings": {}, "inputs": {}, "seed": 1, "counts": {"kept": 24}, "notes": notes}
@@ -44,6 +45,17 @@ def test_no_difference_is_said_with_what_helps(tmp_path: Path) -> None:
 def test_a_worse_model_is_called_worse(tmp_path: Path) -> None:
     said = not_better(run_with(tmp_path, -0.2, 0.01), abstaining(0.5, 0.5))
     assert "is worse than its base at k=3" in said and "refuses" not in said
+
+
+def test_another_teacher_is_no_advice_where_the_recipe_asks_none(tmp_path: Path) -> None:
+    run = run_with(tmp_path, 0.02, 0.4, "synthesize.recipe=questions", "synthesize.options.file=training.jsonl")
+    said = not_better(run, abstaining(0.8, 0.8))
+    assert "teacher" not in said and "more examples (it was trained on 24), or another base than nano" in said
+    assert "teacher" not in origin(run, {"written_by": "teacher"}) and "own file" in origin(run, {"written_by": "file"})
+
+
+def test_a_teacher_that_was_asked_is_named_as_the_writer_of_the_questions(tmp_path: Path) -> None:
+    assert "the teacher made them" in origin(run_with(tmp_path, 0.02, 0.4), {"written_by": "teacher"})
 
 
 @pytest.mark.parametrize(("difference", "p"), [(0.2, 0.01), (None, None)])

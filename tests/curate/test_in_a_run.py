@@ -12,7 +12,7 @@ import pytest
 
 from groundling.commands.trials import judgements
 from groundling.curating import filtering
-from groundling.errors import ConfigError
+from groundling.errors import ConfigError, InputError
 from groundling.index.retrievers.dense import Embedder
 from groundling.pipeline import run_stages, states
 from groundling.records import Example
@@ -117,3 +117,50 @@ def test_a_preview_asks_no_filter_that_weighs_the_whole_set(tmp_path: Path) -> N
     said = judgements(run, [*rows, rows[0].__class__(**{f: getattr(rows[0], f) for f in rows[0].__struct_fields__} | {"id": "zzz"})])
     assert {name for words in said.values() for name in words} == {"cited", "near", "leaked"}
     assert said["zzz"]["near"] == "nearly a better one" and "leaked" not in said["zzz"], "options reach it, and what is dropped is not asked further"
+
+
+ONCE = "synthesize.options.oracle_probability=1"
+SAID = {
+    "leave.md": ("Kirsi Alanko", "Kirsi Alanko approves every request."), "travel.md": ("21 days", "The receipt must be handed in within 21 days."),
+    "scale.md": ("12 kg", "The Katla 200 weighs 12 kg."), "other.md": ("15 kg", "The Katla 250 weighs 15 kg."),
+}  # fmt: skip
+
+
+def learning(folder: Path, questions: list[str], *names: str) -> Path:
+    """A project that learns from questions of a file, one about each page; the same stand in each of the files named."""
+    project(folder, ["cited", {"length": {"answer_min": 3}}, "leaked"], "synthesize: {recipe: questions, options: {file: training.jsonl}}\n")
+    rows = [
+        {"id": str(n), "question": question, "answers": [answer], "answerable": True, "document": name, "passage": passage}
+        for n, (question, (name, (answer, passage))) in enumerate(zip(questions, SAID.items(), strict=True))
+    ]
+    for name in names:
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return folder
+
+
+def test_where_nothing_is_left_to_train_on_curate_says_so_with_its_cause(tmp_path: Path) -> None:
+    """A copy of the evaluation's questions to learn from: all leak. What was made stays, and each reject with its reason."""
+    asked = ["Who approves a request?", "When is the receipt due?", "How heavy is the Katla 200?", "What does the 250 weigh?"]
+    run = opened(learning(tmp_path, asked, "training.jsonl", "questions.jsonl"), ONCE)
+    for _ in range(2):  # the same command again does not take an empty stage for done
+        with pytest.raises(InputError, match="nothing to train on: of 4 examples the filter leaked dropped 4, and none is left") as caught:
+            run_stages(run, "ingest", "curate")
+    assert "questions.jsonl) ask: the file to learn from may be the evaluation's own questions" in str(caught.value)
+    assert len((tmp_path / "run" / "4-examples" / "data.jsonl").read_text().splitlines()) == 4
+    left = tmp_path / "run" / ".5-curated.new" / "dropped.jsonl"
+    assert [json.loads(line)["reason"] for line in left.read_text().splitlines()] == ["leaked: asked in the evaluation"] * 4
+    assert str(left) in str(caught.value) and why(tmp_path, ONCE) == "missing"
+
+
+def test_the_filter_that_dropped_most_is_named(tmp_path: Path) -> None:
+    project(tmp_path, ["cited", {"length": {"question_min": 500}}, "leaked"])
+    with pytest.raises(InputError, match=r"the filter length dropped \d+, and none is left .* Mend what it drops, or set its options"):
+        run_stages(opened(tmp_path), "ingest", "curate")
+
+
+def test_examples_that_are_held_out_are_nothing_to_train_on(tmp_path: Path) -> None:
+    """One question about all pages, and no file of questions: the evaluation asks it, so none may be trained on."""
+    learning(tmp_path, ["What does the page say?"] * 4, "training.jsonl")
+    with pytest.raises(InputError, match=r"of 4 examples the filter leaked dropped 3, and the 1 that is left is held out") as caught:
+        run_stages(opened(tmp_path, ONCE), "ingest", "curate")
+    assert "There is no file of questions, so the evaluation asks the held-out examples" in str(caught.value)

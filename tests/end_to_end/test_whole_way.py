@@ -40,6 +40,9 @@ def test_one_command_goes_the_whole_way_and_again_does_nothing(project: Path, tm
     assert {s["n"] for s in scores if s["metric"] == "refusal_rate" and s["setting"] == "k=2" and s["questions"] == "all"} == {8}
     log = json.loads((run / "6-model/record.json").read_text())["notes"]["log"]
     assert log[-1]["loss"] < log[0]["loss"], "the training loss falls"
+    asked = json.loads((run / "7-scores/record.json").read_text())["notes"]["asked"]
+    answers = len((run / "7-scores/data.jsonl").read_text("utf-8").splitlines())
+    assert asked["replies"] >= answers * 0.8 and asked["base"], "plan reckons the time of the next evaluation by it"
     page = (run / "report.html").read_text("utf-8")
     assert "How heavy is the Katla 200?" in page and "http" not in page.split("<body")[0]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
 
 from groundling.llm.english import document_of, lower, names, noun_phrase
 from groundling.llm.facts import facts
+from groundling.llm.rephrasing import rephrased
 
 
 def asked(sentence: str, answer: str, title: str = "") -> set[str]:
@@ -21,7 +23,7 @@ def asked(sentence: str, answer: str, title: str = "") -> set[str]:
     [
         ("Submit the claim within 21 days.", "21 days", "Within how many days should I submit the claim?"),
         ("Hold the button for six seconds.", "six seconds", "How long should I hold the button?"),
-        ("The company pays a phone up to €550 every three years.", "three years", "How often does the company pay a phone up to €550?"),
+        ("The company pays a phone up to €550 every three years.", "every three years", "How often does the company pay a phone up to €550?"),
         ("Hanne publishes the list by 12 December.", "12 December", "By when does Hanne publish the list?"),
         ("The lorry comes at 15:15 from Monday to Friday.", "15:15", "At what time does the lorry come from Monday to Friday?"),
         ("In Finland the week has 37.5 hours on average.", "37.5 hours", "In Finland the week has how many hours on average?"),
@@ -81,3 +83,11 @@ def test_phrases() -> None:
     assert noun_phrase("The delivery time") and not noun_phrase("After an absence") and not noun_phrase("What it is") and not noun_phrase("a, b")
     assert names("Opening hours") and not names("Keep your calendar honest")
     assert document_of("Price list > Scales > 2026") == "Price list"
+
+
+def test_a_question_for_the_hour_is_not_turned_into_one_for_the_day() -> None:
+    made = {
+        rephrased(question, Random(n)) for n in range(40) for question in ("At what time is Diving?", "At what time does the week change on Monday?")
+    }
+    assert "What time is Diving?" in made and not any(q.startswith("When") for q in made)
+    assert "When does the lorry come?" in {rephrased("At what time does the lorry come?", Random(n)) for n in range(40)}

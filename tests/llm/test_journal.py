@@ -58,8 +58,10 @@ def test_asked_again_a_reply_comes_from_the_journal_whole(journal: Journal, tmp_
 def test_only_what_is_missing_is_asked_and_replies_keep_the_order(journal: Journal) -> None:
     model = Counting()
     ask(Journaled(model, journal), "b", "d")
-    assert ask(Journaled(model, journal), "a", "b", "c", "d") == ["re a", "re b", "re c", "re d"]
+    again = Journaled(model, journal)
+    assert ask(again, "a", "b", "c", "d") == ["re a", "re b", "re c", "re d"]
     assert model.asked == ["b", "d", "a", "c"] and len(journal) == 4
+    assert again.asked == 2, "what the journal answered is not counted"
 
 
 def test_equal_requests_in_one_call_are_sent_once(journal: Journal) -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from groundling.llm.english import lower
 from groundling.llm.facts import Fact, facts
 from groundling.llm.sentences import sentences
 
@@ -23,10 +24,9 @@ def asked(text: str, answer: str, title: str = "") -> set[str]:
         ("Hour", "City bike", "4 EUR", "What is the price of the city bike per hour?"),
         ("Points", "Bronze", "200", "How many points are given for Bronze?"),
         ("Price", "Katto 250", "€945", "What is the price of Katto 250?"),
-        ("2025", "Electricity", "9", "What is given for the electricity in 2025?"),
-        ("Estonia", "Yearly ceiling", "48 h", "What is given for the yearly ceiling under “Estonia”?"),
-        ("Each further hour", "Sunday", "150 %", "What is given for Sunday under “Each further hour”?"),
-        ("Order number", "Seals, set of four", "HNK-T4", "What order number is given for “Seals, set of four”?"),
+        ("2025", "Electricity", "9", "What was the figure for electricity in 2025?"),
+        ("Estonia", "Yearly ceiling", "48 h", "What is the yearly ceiling in Estonia?"),
+        ("Order number", "Seals, set of four", "HNK-T4", "What is the order number of “Seals, set of four”?"),
     ],
 )
 def test_a_cell_is_asked_for_in_a_whole_sentence(column: str, row: str, cell: str, wanted: str) -> None:
@@ -46,10 +46,10 @@ def test_few_questions_of_tables_are_words_as_typed() -> None:
 def test_values_of_lists_are_asked_for_as_what_they_are() -> None:
     text = "Deposits of all kinds are these here.\n\n- City bike: 50 EUR\n- Lost tag: tell Triin at once\n- Author: Pavel Horak\n- Minutes: Ilse Brandt\n"
     found = {f.answer: f.question for f in facts(text, "Rules")}
-    assert found["50 EUR"] in ("How much is it for the city bike (Rules)?", "What amount is given for the city bike (Rules)?")
+    assert found["50 EUR"] == "How much is it for the city bike (Rules)?"
     assert found["Pavel Horak"] == "Who is the author (Rules)?"
-    assert re.fullmatch(r"(?:Who is named|Whose name stands) under “Minutes” \(Rules\)\?", found["Ilse Brandt"])
-    assert re.search(r"under “Lost tag” \(Rules\)\?$", found["tell Triin at once"])
+    assert found["Ilse Brandt"] == "Who took the minutes (Rules)?"
+    assert "tell Triin at once" not in found, "no question of the key is natural"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,5 @@ def test_a_word_that_began_a_sentence_has_a_capital_inside_only_if_it_is_a_name(
 
 
 def test_names_of_languages_keep_their_capital_and_other_scripts_get_no_english_sentence() -> None:
-    head = "| Season | Russian-language line |\n|---|---|\n"
-    assert all("“Russian-language line”" in q or not q.endswith("?") for q in asked(f"{head}| Winter | Tuesday |", "Tuesday"))
+    assert lower("Russian-language line") == "Russian-language line"
     assert asked("| Параметр | Значение |\n|---|---|\n| Вес | лёгкий |", "лёгкий") == {"Вес: Значение?"}

@@ -94,8 +94,8 @@ def made(
     """(examples, the stage's output) of a recipe over the chunks. `section` are further settings of synthesize, `seats` further fields of the bench."""
     out = Output(folder)
     bench = Bench(
-        teacher=teacher or Fake(), search=searcher(chunks), chunks=chunks, seed=seed, recipe=recipe, drop=out.drop, fail=out.fail,
-        split_of=lambda document: "held_out" if document in HELD_OUT else "train", **(seats or {}),
+        teacher=teacher or Fake(), chunks=chunks, seed=seed, recipe=recipe, drop=out.drop, fail=out.fail,
+        split_of=lambda document: "held_out" if document in HELD_OUT else "train", **({"search": searcher(chunks)} | (seats or {})),
     )  # fmt: skip
     settings = config.Synthesize(recipe=recipe, options=options, **(section or {}))
     try:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from groundling.errors import ConfigError, InputError
 from groundling.grounding import ABSTAIN, FORMATS
-from groundling.records import Chunk, Example
+from groundling.records import Chunk, Document, Example
 from groundling.synthesize.recipes import questions
 
 from .recipe_world import HELD_OUT, PLACES, checked, handbook, made, searcher
@@ -42,6 +42,7 @@ def asked(documents: int = 6) -> list[dict[str, Any]]:
 
 
 def joined(folder: Path, rows: Sequence[dict], chunks: Sequence[Chunk] | None = None, seed: int = 42, **more: Any) -> tuple[list[Example], Any]:
+    folder.mkdir(exist_ok=True)
     file = folder / "asked.jsonl"
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     return made(folder / "out", "questions", chunks or handbook(6), seed=seed, file=str(file), **more)
@@ -128,8 +129,89 @@ def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path: Path) -> None:
     examples, out = joined(tmp_path, rows, oracle_probability=1.0)
     assert len(examples) == 1 and dict(out.dropped) == {
         "it asks nothing": 1,
-        "asked twice": 1, questions.ELSEWHERE: 1, questions.CUT: 1, "it does not say its answer and the passage with it": 4,
+        "asked twice": 1, questions.ELSEWHERE: 1, questions.NOWHERE: 1, "it does not say its answer and the passage with it": 4,
     }  # fmt: skip
+
+
+def left_out(folder: Path) -> dict[str, dict[str, Any]]:
+    """What stands in the record of each reject, by its reason."""
+    lines = (folder / "out" / "dropped.jsonl").read_text("utf-8").splitlines()
+    return {told["reason"]: told["what"] for told in map(json.loads, lines)}
+
+
+def test_a_reject_s_record_tells_its_line_and_what_may_be_meant(tmp_path: Path) -> None:
+    good, other, *_ = asked()
+    cut = "is handed in. The desk opens at 9."
+    chunks = [msgspec.structs.replace(c, path=f"policies/Rules {c.path}") for c in handbook(6)]
+    whole = [Document(id="d0", path="policies/Rules 0.md", title="", text="The receipt is handed\nin. The desk opens at 9.")]
+    rows = [
+        {**good, "document": "Rules 0.md"}, {**good, "document": "policies/Rules 0.md"},
+        {**other, "document": "policies/rule 3.md"}, {**other, "document": "2024.xlsx"},
+        {**other, "document": "Rules 3.md"},
+        {**other, "document": "Rules 0.md", "passage": cut}, {**other, "document": "Rules 1.md", "passage": "Nothing of the kind."},
+    ]  # fmt: skip
+    file = tmp_path / "asked.jsonl"
+    file.write_text("\n\n".join(map(json.dumps, rows)), "utf-8")
+    made(tmp_path / "out", "questions", chunks, file=str(file), oracle_probability=1.0, seats={"documents": lambda: whole})
+    lines = [json.loads(line) for line in (tmp_path / "out" / "dropped.jsonl").read_text("utf-8").splitlines()]
+    assert [(told["what"].pop("line"), told["reason"]) for told in lines] == [
+        (3, "asked twice"), (5, questions.ELSEWHERE), (7, questions.ELSEWHERE), (9, questions.NOWHERE), (11, questions.CUT), (13, questions.NOWHERE),
+    ]  # fmt: skip
+    known = {"id": other["id"], "question": other["question"]}
+    assert [told["what"] for told in lines] == [
+        {"id": good["id"], "question": good["question"], "first_in_line": 1},
+        {**known, "document": "policies/rule 3.md", "hint": 'Did you mean "policies/Rules 3.md"?'},
+        {**known, "document": "2024.xlsx"},
+        {**known, "passage": other["passage"], "stands_in": "policies/Rules 0.md"},
+        {**known, "passage": cut},
+        {**known, "passage": "Nothing of the kind."},
+    ]
+
+
+def test_a_refusal_without_a_passage_says_whether_search_or_the_split_has_none(tmp_path: Path) -> None:
+    row = {"id": "q", "question": "Who leads the hall?", "answers": [], "answerable": False}
+    chunks = handbook(6)
+    for n, (found, reason) in enumerate([([], questions.UNFOUND), ([c for c in chunks if c.document in HELD_OUT], questions.OTHER_SIDE)]):
+        file = tmp_path / "asked.jsonl"
+        file.write_text("\n".join(json.dumps(r) for r in (asked()[0], {**row, "document": "0.md"})), "utf-8")
+        made(tmp_path / str(n) / "out", "questions", chunks, file=str(file), seats={"search": searcher(found)}, oracle_probability=1.0)
+        assert left_out(tmp_path / str(n)) == {reason: {"line": 2, "id": "q", "question": row["question"]}}
+
+
+def test_a_question_that_nothing_can_stand_beside_is_left_out_with_its_line(tmp_path: Path) -> None:
+    joined(tmp_path, [{**asked()[0], "document": "gone.md"}, asked()[0]], handbook(1)[:1], oracle_probability=0.0)
+    assert left_out(tmp_path)["no passage to show in place of the right one"] == {"line": 2, "unit": "c0-0", "question": asked()[0]["question"]}
+
+
+def test_where_none_can_be_used_it_is_said_why(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"could be used: 2 × {questions.ELSEWHERE}, 1 × {questions.NOWHERE}"):
+        joined(tmp_path, [*({**asked()[0], "document": f"gone{n}.md"} for n in range(2)), {**asked()[0], "passage": "No such words."}])
+
+
+def test_of_a_passage_over_broken_lines_the_whole_sentence_is_quoted(tmp_path: Path) -> None:
+    """Neither the lines of the document nor those of the file end a sentence; those of a list do."""
+    text = "The company pays the hotel. It may cost at most one hundred and\nninety EUR for each\nnight. Receipts are kept.\n\n- Taxis: 40 EUR\n- Trains: 60 EUR"
+    chunks = [handbook(2)[0], msgspec.structs.replace(handbook(2)[2], text=text)]
+    wanted = "It may cost at most one hundred and\nninety EUR for each\nnight."
+    for n, passage in enumerate([text[:-34], text[:-34].replace("\n", " "), text[:-34].replace(" ", "\r\n ", 3).replace("and\n", "and\r\n")]):
+        row = {"id": "q", "question": "What may a bed cost?", "answers": ["ninety EUR for each night"], "answerable": True, "passage": passage}
+        [example], _ = joined(tmp_path / str(n), [row], chunks, oracle_probability=1.0)
+        assert [q.text for q in example.quotes] == [wanted]
+    row = {"id": "q", "question": "What may a ride cost?", "answers": ["60 EUR by train"], "answerable": True, "passage": text[-33:]}
+    [example], _ = joined(tmp_path / "list", [row], chunks, oracle_probability=1.0)
+    assert [q.text for q in example.quotes] == ["- Trains: 60 EUR"]
+
+
+@pytest.mark.parametrize(("probability", "rows", "told"), [(0.9, 4, True), (0.5, 150, False), (0.5, 800, False), (1.0, 4, False), (0.0, 4, False)])
+def test_a_share_that_chance_left_far_off_is_remarked_upon(tmp_path: Path, probability: float, rows: int, told: bool) -> None:
+    some = [{**r, "question": f"{r['question']} {n}"} for n in range(40) for r in asked() if r["answerable"]][:rows]
+    examples, out = joined(tmp_path, some, oracle_probability=probability, seed=3, distractors=1)
+    without = sum(e.support == "abstain" for e in examples)
+    said = [line for line in out.notes["advice"] if "are shown without their passage" in line]
+    assert len(said) == told
+    if told:
+        assert said[0].startswith(f"{without} of {rows} questions that can be answered ({without / rows:.0%}) are shown without")
+        assert "oracle_probability = 0.9 asks for 10%" in said[0]
 
 
 @pytest.mark.parametrize("named", [" ./2.md ", "d2", "2.md"])
@@ -162,6 +244,8 @@ def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path: Path) -> None:
         joined(tmp_path, [{**asked()[0], "document": "gone.md"}])
     with pytest.raises(InputError, match="is a folder. Give a .jsonl file"):
         made(tmp_path / "folder", "questions", handbook(2), file=str(tmp_path))
+    with pytest.raises(ConfigError, match="synthesize.options.file is out, and that is a folder. Name a .jsonl file"):
+        questions.looked(questions.Options(file="out"), tmp_path.joinpath, None)
     with pytest.raises(ConfigError, match="the evaluation's own file"):
         questions.looked(questions.Options(file="asked.jsonl"), tmp_path.joinpath, tmp_path / "asked.jsonl")
     (tmp_path / "x").mkdir()

@@ -23,7 +23,7 @@ from groundling.llm.template import Template
 from groundling.pipeline import run_stages
 from groundling.records import Chunk, Example
 from groundling.runs import open_run
-from groundling.synthesize import need_model, options_of
+from groundling.synthesize import need_model, options_of, showing
 from groundling.synthesize.presets import preset_of
 from groundling.synthesize.recipes import raft
 from groundling.workspace import Output, read_lines
@@ -190,7 +190,7 @@ def test_fewer_chunks_than_distractors_do_not_crash_and_are_told(tmp_path: Path)
     )
     chunks = world(10)
     _, enough = made(tmp_path, chunks, units=trained(chunks), distractors=2)
-    assert enough.notes["advice"] == [] and "noted" not in enough.notes
+    assert enough.notes["advice"] == [] and showing.FEWER not in enough.notes["noted"]
 
 
 def test_a_chunk_alone_has_nothing_to_stand_in_its_place(tmp_path: Path) -> None:

@@ -7,19 +7,26 @@ from typing import Any
 
 from .. import pipeline
 from ..errors import InputError
+from ..records import Example
 from ..runs import Run
 from ..workspace import FOLDERS
 
+EVERY = "Every change: the same command with --json."
+
+NO_ANSWER = "passages shown, none answers it"
+
 
 def status(run: Run, as_json: bool) -> None:
-    """Each stage as done, stale (which setting changed) or missing."""
+    """Each stage as done, stale (which settings changed, a few of them) or missing. As JSON every change is told."""
     found = pipeline.states(run)
     if as_json:
         run.say(json.dumps([{"stage": s.name, "state": s.state, "why": s.why, "counts": (s.record or {}).get("counts")} for s in found], indent=1))
         return
     for s in found:
-        detail = s.why if s.state == "stale" else _done(s.record) if s.record else ""
+        detail = s.brief if s.state == "stale" else _done(s.record) if s.record else ""
         run.say(f"{FOLDERS[s.name]:12s} {s.state:8s} {detail}")
+    if any(s.cut for s in found):
+        run.say(EVERY)
 
 
 def _done(record: dict[str, Any]) -> str:
@@ -46,9 +53,19 @@ def trace(run: Run, identity: str, as_json: bool) -> None:
             run.say(f"{kind:12s} " + "  ".join(f"{k}={str(v)[:90]!r}" for k, v in item.items()))
 
 
+def unanswerable(example: Any) -> bool:
+    """Whether what an example was made with is shown, and does not answer it: its chunk is no source, but what looked most like one."""
+    return isinstance(example, Example) and example.support == "abstain" and example.unit in {p.id for p in example.passages}
+
+
+def _example(e: Example) -> dict[str, Any]:
+    told = {"id": e.id, "split": e.split, "support": e.support, "question": e.question, "answer": e.answer}
+    return told | ({"unanswerable": NO_ANSWER} if unanswerable(e) else {})
+
+
 def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
     from ..evaluate.scoring import Row
-    from ..records import Example, Pair
+    from ..records import Pair
 
     chunks = [c for c in run.chunks.values() if identity in (c.id, c.document)]
     there = run.space.data("curate").exists()
@@ -57,7 +74,8 @@ def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
     own = [e for e in examples if e.id == identity]
     rows = list(run.space.read("evaluate", Row)) if run.space.data("evaluate").exists() else []
     asked = [r for r in rows if r.id == identity]
-    units = {c.id for c in chunks} | {e.unit for e in own} | {p.id for r in asked for p in r.passages}
+    units = {c.id for c in chunks} | {e.unit for e in own if not unanswerable(e)} | {p.id for r in asked for p in r.passages}
+    shown = [p for e in own if unanswerable(e) for p in e.passages]
     chunks = [c for c in run.chunks.values() if c.id in units]
     if not asked and not own:
         own = [e for e in examples if e.unit in units or units & {e.passages[q.passage].id for q in e.quotes}]
@@ -66,7 +84,8 @@ def _trace(run: Run, identity: str) -> dict[str, list[dict[str, Any]]]:
     return {
         "document": [{"id": d.id, "path": d.path, "title": d.title} for d in documents],
         "chunk": [{"id": c.id, "path": c.path, "span": f"{c.start}-{c.end}", "title": c.title, "text": c.text} for c in chunks],
-        "example": [{"id": e.id, "split": e.split, "support": e.support, "question": e.question, "answer": e.answer} for e in own],
+        "shown": [{"id": p.id, "path": run.chunks[p.id].path if p.id in run.chunks else "", "title": p.title, "text": p.text} for p in shown],
+        "example": [_example(e) for e in own],
         "pair": [
             {"id": p.id, "example": p.unit, "split": p.split, "question": p.question, "chosen": p.chosen, "rejected": p.rejected}
             for p in pairs

@@ -13,12 +13,13 @@ from ..forecast import Allowed, Budget, Interval, Pace, Spent, Totals
 from ..llm import standin, tokens
 from ..runs import Run
 from ..seats import teaching
-from ..synthesize import called, need_model, roles
+from ..synthesize import asks_teacher, called, need_model, roles
 from ..synthesize.choose import Unit, drawn, seeded
 from ..synthesize.trial import Trial
 from ..verify import trainable
 from . import plan_batch, plan_beside
-from .plan_text import show
+from .plan_evaluate import evaluation
+from .plan_text import plain, show
 from .plan_train import training
 from .trials import Desk, Measured, Stored, attempts, batches, closed, desk, direct, judgements, prepare
 
@@ -68,19 +69,11 @@ def plan(run: Run, pilot: int, as_json: bool) -> None:
         left = [e for e in kept if not any(said[e.id].values())]
         share = len(left) / len(kept) if kept else 0.0
         told["train"] = training(run, told["synthesize"]["examples"], left, share)
+    told["evaluate"] = evaluation(run)
     if as_json:
-        say(json.dumps(_plain(told), ensure_ascii=False, indent=1))
+        say(json.dumps(plain(told), ensure_ascii=False, indent=1))
     else:
         show(told, say)
-
-
-def _plain(value: Any) -> Any:
-    """For JSON: an interval is {"value", "low", "high"}."""
-    if isinstance(value, Interval):
-        return value._asdict()
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return {name: _plain(v) for name, v in value.items()} if isinstance(value, dict) else value
 
 
 def _state(run: Run) -> str:
@@ -127,6 +120,8 @@ def _drawn(at: Desk) -> list[Unit]:
 def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, Any]:
     """Everything about synthesize, as plain values and intervals. `endpoint` is the teacher's as the run will ask it, in batches or not."""
     model, seed, others = at.bench.teacher, at.run.config.seed, plan_beside.others(at)
+    asks = asks_teacher(at.run.config.synthesize)
+    endpoint = endpoint if asks else None  # one that is named and not asked costs nothing and holds nothing up
     spent = _spent(sample, others)
     budget, chunks = _budget(at, endpoint, others), count(at, sample)
     units = (chunks.left,) * 3
@@ -145,7 +140,8 @@ def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, A
     rolls = endpoint is not None and endpoint.batch and bool(sample.trials)
     in_batches = plan_batch.ahead(sample.trials, chunks.left, budget, batches(at.run)) if rolls else None
     return {
-        "recipe": at.bench.recipe, "teacher": model.name, "endpoint": f"{endpoint.model} at {endpoint.base_url}" if endpoint else "",
+        "recipe": at.bench.recipe, "teacher": model.name if asks else "",
+        "endpoint": f"{endpoint.model} at {endpoint.base_url}" if endpoint else "",
         "called": called(at.bench.recipe), "chunks": chunks._asdict(), "pilot": None if sample.assumed else _pilot(sample),
         "left": {
             "calls": totals.calls, "tokens_in": totals.tokens_in, "tokens_out": totals.tokens_out, "usd": totals.usd,
@@ -153,7 +149,7 @@ def estimate(at: Desk, sample: Sample, endpoint: Endpoint | None) -> dict[str, A
         },
         "beside": beside, "batches": in_batches,
         "examples": forecast.scaled(totals.rows, 1, before), "budget": _limits(at, totals, before),
-        "assumed": _assumptions(sample, endpoint, in_batches) + plan_beside.assumptions(others, bool(endpoint)),
+        "assumed": _assumptions(sample, endpoint, in_batches, asks or bool(others)) + plan_beside.assumptions(others, bool(endpoint)),
     }  # fmt: skip
 
 
@@ -269,10 +265,10 @@ def _pilot(sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _assumptions(sample: Sample, endpoint: Endpoint | None, in_batches: dict[str, Any] | None) -> list[str]:
-    """What the estimate takes for granted, in words."""
+def _assumptions(sample: Sample, endpoint: Endpoint | None, in_batches: dict[str, Any] | None, replies: bool) -> list[str]:
+    """What the estimate takes for granted, in words. `replies`: whether any model is asked at all."""
     said = []
-    if sample.assumed:
+    if sample.assumed and replies:
         said += [tokens.assumption(), f"replies: {standin.ASSUMED}; half to twice as long"]
         if sample.schema_share:
             said.append(f"endpoints that count JSON schemas as tokens in count {sample.schema_share:.0%} more: within the interval")

@@ -24,8 +24,17 @@ def show(told: dict[str, Any], say: Callable[[str], None]) -> None:
     else:
         for text in _synthesize(made):
             say(text)
-    for text in [*_train(told["train"]), *(f"  {note}" for note in told["train"]["notes"])]:
+    for text in [*_train(told["train"]), *(f"  {note}" for note in told["train"]["notes"]), *_evaluate(told["evaluate"])]:
         say(text)
+
+
+def plain(value: Any) -> Any:
+    """For JSON: an interval is {"value", "low", "high"}."""
+    if isinstance(value, Interval):
+        return value._asdict()
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return {name: plain(v) for name, v in value.items()} if isinstance(value, dict) else value
 
 
 def _synthesize(made: dict[str, Any]) -> list[str]:
@@ -33,17 +42,15 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
     where = f", {made['endpoint']}" if made["endpoint"] else ""
     drawn = "" if chunks["drawn"] == chunks["all"] else f", {chunks['drawn']:,} drawn"
     paid = bool(made["endpoint"]) or any(one["endpoint"] for one in made["beside"])
+    asks = bool(made["teacher"] or made["beside"])
     lines = [
-        f"synthesize   recipe {made['recipe']}, teacher {made['teacher']}{where}",
-        f"{made['called']:12s} {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left to ask about",
+        f"synthesize   recipe {made['recipe']}, " + (f"teacher {made['teacher']}{where}" if made["teacher"] else "which asks no teacher"),
+        f"{made['called']:12s} {chunks['all']:,}{drawn}; {chunks['done']:,} done, {chunks['left']:,} left" + " to ask about" * asks,
         _pilot(made["pilot"], paid, made["called"]),
         *([_BARREN] if made["pilot"] and not made["pilot"]["examples"] else []),
         "",
         f"{'left to do':12s} {'expected':>14s}   95 % interval",
-        _row("calls", left["calls"], _number),
-        _row("tokens in", left["tokens_in"], _number),
-        _row("tokens out", left["tokens_out"], _number),
-        _row("money", left["usd"], _money, "not known") if paid else f"{'money':12s} {'0':>14s}   no endpoint is paid",
+        *(_asked(left, paid) if asks else []),
         _row("time", left["seconds"], span, "not measured"),
         *plan_beside.lines(made["beside"], _row, (_number, _money)),
         *(plan_batch.lines(made["batches"]) if made["batches"] else []),
@@ -54,6 +61,15 @@ def _synthesize(made: dict[str, Any]) -> list[str]:
     if made["budget"]:
         lines += _budget(made["budget"])
     return lines
+
+
+def _asked(left: dict[str, Any], paid: bool) -> list[str]:
+    return [
+        _row("calls", left["calls"], _number),
+        _row("tokens in", left["tokens_in"], _number),
+        _row("tokens out", left["tokens_out"], _number),
+        _row("money", left["usd"], _money, "not known") if paid else f"{'money':12s} {'0':>14s}   no endpoint is paid",
+    ]
 
 
 def _pilot(pilot: dict[str, Any] | None, paid: bool, called: str) -> str:
@@ -101,6 +117,23 @@ def _search(search: dict[str, Any] | None) -> list[str]:
         return []
     told = f"   {search['trials']} trials, {search['done']} done; each as long as a training, those that are given up shorter"
     return [_row("search", search["seconds"], span, "not measured") + told]
+
+
+def _evaluate(told: dict[str, Any]) -> list[str]:
+    if told["state"] in ("done", "none"):
+        return [f"evaluate     {'done' if told['state'] == 'done' else told['why']}"]
+    if told["why"]:
+        return [f"evaluate     not known: {told['why']}"]
+    counted = f"{told['questions']:,} questions, {told['models']} model{'s' * (told['models'] > 1)}: " + ", ".join(
+        f"{name} {count:,}" for name, count in told["settings"].items()
+    )
+    trial = [_row("  trial", Interval(told["trial"]), _number) + "   answers at most, by which the base's way to be asked is chosen"]
+    return [
+        _row("evaluate", Interval(told["answers"]), _number) + f"   answers; {counted}",
+        *(trial if told["trial"] else []),
+        _row("  time", told["seconds"], span, "not measured")
+        + ("   by the last evaluation of this run" if told["seconds"].value else "   evaluate once with these settings, and the next plan tells"),
+    ]
 
 
 def _row(name: str, interval: Interval, form: Callable[[float], str], unknown: str = "not known") -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .. import config, registry
+from ..config import override
 from ..errors import ModelError
 from ..records import Example, Pair
 from ..runs import Run
@@ -18,6 +19,7 @@ from ..sections import GROUNDED
 from ..synthesize import check, options_of
 from ..synthesize.choose import Unit, seeded
 from ..synthesize.trial import Dropped, Trial
+from .looking import NO_ANSWER, unanswerable
 from .plan_beside import others
 from .trials import Desk, Measured, attempts, closed, desk, direct, judgements, prepare
 
@@ -26,13 +28,25 @@ SHORT = 240  # characters of a passage that are shown
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
-    """Make `count` rows by a recipe and show them. Raises ConfigError for a recipe, option or teacher that will not do."""
+def opened(opening: Callable[[list[str]], Run], settings: list[str], recipe: str) -> tuple[Run, dict[str, Any]]:
+    """The run with the settings given, and the options among them where the recipe shown is another than the config's: they are meant for it."""
+    run = opening(settings)
+    theirs = [s for s in settings if s.partition("=")[0].strip().startswith("synthesize.options")]
+    if recipe == run.config.synthesize.recipe or not theirs:
+        return run, {}
+    return opening([s for s in settings if s not in theirs]), override({}, theirs)["synthesize"]["options"] or {}
+
+
+def preview(run: Run, recipe: str, count: int, as_json: bool, options: dict[str, Any] | None = None) -> None:
+    """Make `count` rows by a recipe and show them. `options` are for one that is not the config's, which else has its defaults.
+
+    Raises ConfigError for a recipe, option or teacher that will not do.
+    """
     registry.load("recipe", recipe)
     say = run.say
     if as_json:
         run.say = lambda text: None
-    wanted = _with(run, recipe)
+    wanted = _with(run, recipe, options or {})
     check(wanted.config.synthesize)
     prepare(run)
     chosen = direct(wanted)
@@ -49,12 +63,12 @@ def preview(run: Run, recipe: str, count: int, as_json: bool) -> None:
         show(told)
 
 
-def _with(run: Run, recipe: str) -> Run:
-    """The run with that recipe; another one than the config's comes with its default options."""
+def _with(run: Run, recipe: str, options: dict[str, Any]) -> Run:
+    """The run with that recipe; another one than the config's comes with these options and its defaults."""
     own = run.config.synthesize
     if recipe == own.recipe:
         return run
-    changed = own.model_copy(update={"recipe": recipe, "options": {}})
+    changed = own.model_copy(update={"recipe": recipe, "options": options})
     whole: config.Config = run.config.model_copy(update={"synthesize": changed})
     return replace(run, project=run.project.model_copy(update={"config": whole}))
 
@@ -108,7 +122,7 @@ def _row(at: Desk, example: Example | Pair, checks: dict[str, str | None]) -> di
     if isinstance(example, Pair):
         return _pair(example) | said
     return said | {
-        "grounded": _grounded(at),
+        "grounded": _grounded(at), "unanswerable": unanswerable(example),
         "id": example.id, "question": example.question, "answer": example.answer, "support": example.support, "split": example.split,
         "passages": [{"title": p.title, "text": p.text, "oracle": n == example.oracle} for n, p in enumerate(example.passages)],
         "quotes": [q.text for q in example.quotes], "reasoning": example.reasoning,
@@ -141,7 +155,7 @@ def show(told: dict[str, Any]) -> None:
     for chunk in told["chunks"]:
         for row in chunk["rows"]:
             number += 1
-            _show_row(row, f"{number} of {told['wanted']} · {chunk['path']} · {row['split']} split", line)
+            _show_row(row, f"{number} of {told['wanted']} · {chunk['path'] or 'unanswerable'} · {row['split']} split", line)
         for out in chunk["left_out"]:
             line(f"left out by {told['recipe']}: {out['reason']}", "red" if out["failed"] else "yellow")
             what = out["what"] if isinstance(out["what"], str) else json.dumps(out["what"], ensure_ascii=False)
@@ -160,8 +174,8 @@ def _show_row(row: dict[str, Any], head: str, line: Any) -> None:
         line(_short(passage["text"]), "dim", 15)
     grounded = row.get("grounded", False)
     if grounded and not any(p["oracle"] for p in row["passages"]):
-        refused = row["support"] == "abstain"
-        line("(to be refused: none of these answers it)" if refused else "(the passage with the answer is left out on purpose)", "yellow", 2)
+        refused = f"unanswerable: {NO_ANSWER}" if row["unanswerable"] else "to be refused: none of these answers it"
+        line(f"({refused})" if row["support"] == "abstain" else "(the passage with the answer is left out on purpose)", "yellow", 2)
     support = f" ({row['support']})" if grounded or "rejected" in row else ""
     line(f"answer{support}: {row['answer']}", "bold")
     if "rejected" in row:

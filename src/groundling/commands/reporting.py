@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..runs import Run, open_run
+from ..synthesize import asks_teacher
 from ..workspace import FOLDERS
 from .comparing import in_report
 from .passages import fewer
@@ -21,6 +22,14 @@ ORIGIN = {
     "teacher": "Nobody wrote questions: the teacher made them from documents that were not trained on. Write some of your own to be sure.",
     "held-out examples": "The models were asked the held-out examples, of which none was trained on.",
 }
+
+
+def origin(run: Run, notes: dict[str, Any]) -> str:
+    """Where the questions of an evaluation come from, by its record's notes. A recipe that asks no teacher has them from its files."""
+    by = notes.get("written_by", "teacher")
+    if by == "teacher" and not asks_teacher(run.config.synthesize):
+        by = "held-out examples"
+    return ORIGIN.get(by, ORIGIN["teacher"])
 
 
 def write_report(run: Run) -> Path:
@@ -46,7 +55,7 @@ def write_report(run: Run) -> Path:
         tests=[] if unscored else run.space.table("tests", Comparison),
         rows=[] if unscored else list(run.space.read("evaluate", Row)),
         notes=notes,
-        origin="" if unscored else ORIGIN.get(notes.get("written_by", ""), ORIGIN["teacher"]),
+        origin="" if unscored else origin(run, notes),
         headline=_ranks(records["train"]["notes"]) if unscored else "", advice=fewer(run),
         beside=beside, replaced=replaced, search=searched(run),
         records=records, failed=failed, trainings=_trainings(run),

@@ -15,6 +15,7 @@ from ..sections import GROUNDED
 from ..verify import every_round
 from ..workspace import FOLDERS, read_json
 from .comparing import in_report, said, side_of, text
+from .looking import EVERY
 from .passages import fewer
 from .reporting import write_report
 from .running import effective as of_one
@@ -150,6 +151,7 @@ def status(first: Run, as_json: bool) -> None:
     """Each round's stages as done, stale or missing."""
     waiting: list[str] = []
     told: list[dict[str, Any]] = []
+    cut = False
     for run in rounds.runs(first):
         found = states(run, waiting)
         if any(s.state in ("stale", "missing") for s in found if s.name != "evaluate"):
@@ -158,14 +160,17 @@ def status(first: Run, as_json: bool) -> None:
         told.append({"round": run.project.name, "stages": stages, "replaced": rounds.decided(run)})
         if not as_json:
             _show(first, run, found)
+            cut = cut or any(s.cut for s in found)
     if as_json:
         first.say(json.dumps(told, indent=1))
+    elif cut:
+        first.say(EVERY)
 
 
 def _show(first: Run, run: Run, found: Sequence[pipeline.State]) -> None:
     first.say(f"── {run.project.name}")
     for s in found:
-        detail = s.why or (f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else "")
+        detail = s.brief or (f"{s.record['counts']['kept']} kept, {s.record['seconds']} s" if s.record else "")
         first.say(f"{FOLDERS[s.name]:12s} {s.state:8s} {detail}")
     if decision := rounds.decided(run):
         first.say(said(decision))

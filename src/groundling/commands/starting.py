@@ -49,10 +49,11 @@ def commented(model: type[config.Section], indent: int = 0) -> str:
 def doctor(path: Path | None, as_json: bool, ask: bool = False, settings: Sequence[str] = ()) -> bool:
     """Check machine and project. Returns whether all is well enough to run. Raises ConfigError for settings of no project."""
     from ..doctor import checks
+    from .standing import standing
 
     if settings and path is None:
         raise ConfigError("--set changes a project's setting, and no project is given: groundling doctor PATH --set section.key=value.")
-    found = checks(path, ask, settings)
+    found = checks(path, ask, settings, standing)
     if as_json:
         print(json.dumps([c._asdict() for c in found], indent=1))
     else:

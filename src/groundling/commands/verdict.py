@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..runs import Run
+from ..synthesize import asks_teacher
 
 SURE = 0.05
 
@@ -37,6 +38,6 @@ def _abstains(scores: list[dict[str, Any]], setting: str) -> str:
 def _helps(run: Run) -> str:
     trained = (run.space.record("train") or {}).get("counts", {}).get("kept")
     ways = [f"more examples (it was trained on {trained})" if trained is not None else "more examples"]
-    if run.config.synthesize.teacher not in run.config.models:
+    if run.config.synthesize.teacher not in run.config.models and asks_teacher(run.config.synthesize):
         ways.append(f"a language model as teacher in place of {run.config.synthesize.teacher}")
     return ", ".join(ways) + f", or another base than {run.config.train.base}"

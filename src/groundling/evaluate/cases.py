@@ -81,6 +81,11 @@ def _letters(text: str) -> tuple[str, list[int]]:
     return "".join(kept), at
 
 
+def letters(text: str) -> str:
+    """Letters and digits only, folded."""
+    return _letters(text)[0]
+
+
 _letters_of = lru_cache(maxsize=64)(_letters)
 
 
@@ -94,10 +99,10 @@ def locate(passage: str, text: str) -> list[tuple[int, int]]:
     found = _all(text, passage)
     if not found and passage:
         found = [m.span() for m in re.finditer(r"\s+".join(re.escape(word) for word in passage.split()), text)]
-    wanted = _letters(passage)[0]
+    wanted = letters(passage)
     if not found and len(wanted) >= _SHORTEST:
-        letters, at = _letters_of(text)
-        found = [(at[start], at[end - 1] + 1) for start, end in _all(letters, wanted)]
+        folded, at = _letters_of(text)
+        found = [(at[start], at[end - 1] + 1) for start, end in _all(folded, wanted)]
     return found
 
 

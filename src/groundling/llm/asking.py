@@ -12,6 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from .english import AUXILIARIES, BELOW, DETERMINERS, JOINTS, NOT_SUBJECT, PREPOSITIONS, PRONOUNS, document_of, lower, noun_phrase
+from .measured import measurable, measured
 from .otherwords import forms, known_verbs
 from .sentences import ABBREVIATION
 from .wh import Asked, Clause, phrase, who
@@ -37,12 +38,14 @@ def question(asked: Asked, pre: str, post: str, title: str, r: Random) -> str | 
     clause = _clause(pre, post)
     if clause is None or not _stands(asked, clause.pre) or (asked.name == "long" and _LATER.match(post)):
         return None
+    if _unlike(asked, clause):
+        return None
     fronted = _fronted(asked, clause, title)
     style = r.random()
     found = None
     if style < 0.08 and (typed := _keywords(asked, clause)):
         return _whole_words(typed)
-    if fronted is None or style < 0.22:
+    if asked.name != "place" and (fronted is None or style < 0.22):
         found = _inside(asked, clause)
     found = found or fronted
     return _whole_words(_sound(found)) if found else None
@@ -98,12 +101,23 @@ def _tail(post: str, whole: bool) -> str:
     post = re.split(r"[,;:(){}\[\]–—!?…]|\.(?!\d)", post, maxsplit=1)[0]
     kept: list[str] = []
     for word in post.split():
-        if word.lower() in (BELOW if whole else JOINTS | AUXILIARIES):
+        if word != "May" and word.lower() in (BELOW if whole else JOINTS | AUXILIARIES):
             break
         kept.append(word)
+    if "between" in kept:
+        del kept[kept.index("between") :]  # whose other end stands behind a joint
     while kept and kept != ["off"] and kept[-1].lower() in PREPOSITIONS | DETERMINERS:
         kept.pop()
     return " ".join(kept)
+
+
+def _unlike(asked: Asked, clause: Clause) -> bool:
+    """Whether no question of this sort can be asked: of a condition how long it is, of "it" how often it does something."""
+    words = clause.pre.split()
+    if asked.name == "often" and not {"it", "they", "them", "this", "that", "these", "those"}.isdisjoint(w.lower() for w in words):
+        return True
+    verb = _verb(words)
+    return bool(verb and verb.helper.lower() in _BE and not verb.rest and not measurable(asked, " ".join(words[: verb.at]), clause.post))
 
 
 _HAVE = {"has": "does", "have": "do", "had": "did"}  # where it is no auxiliary: "the week has 37.5 hours"
@@ -161,10 +175,9 @@ def _fronted(asked: Asked, clause: Clause, title: str) -> str | None:
         return None
     if not words:
         return _subject(asked, clause) if not held else None
+    wh, clause, part = _with_tail(asked, wh, clause)
     if attributive(clause.post) or (held and _of_noun(held[1].lower(), words)):
         return None
-    if clause.post.startswith("of "):
-        wh, clause = f"{wh} {clause.post}", clause._replace(post="")
     lead = f" {lower(clause.lead)}" if clause.lead else ""
     named = ""
     if any(word.lower() in ("it", "they", "them") for word in words) or words[0].lower() in ("its", "their"):
@@ -172,7 +185,7 @@ def _fronted(asked: Asked, clause: Clause, title: str) -> str | None:
             return None  # nobody could tell what is meant
         named = f" ({document_of(title)})"
     if _imperative(words) and asked.name != "whom" and not _nested(tuple(words)):
-        said = f"{words[0].lower()} {' '.join(words[1:])}"
+        said = re.sub(r"\byour\b", "my", f"{words[0].lower()} {' '.join(words[1:])}")
         return " ".join(f"{wh} should I {said} {clause.post}{lead}{named}".split())
     verb = _verb(words)
     if verb is None:
@@ -186,11 +199,21 @@ def _fronted(asked: Asked, clause: Clause, title: str) -> str | None:
         return None
     if not held and _half(verb):
         return None
-    if asked.name == "long" and verb.helper.lower() in _BE and not (held or verb.rest):
-        wh = "How long"
+    if verb.helper.lower() in _BE and not (held or verb.rest):
+        said = measured(asked, subject, clause.post, part)
+        wh, clause = said or wh, clause._replace(post=clause.post.removeprefix(said.removeprefix("How ")).strip() if said else clause.post)
     if not verb.rest and held is None and verb.helper.lower() not in _BE and asked.name in ("date", "time"):
         return None
     return " ".join(f"{wh} {verb.helper} {lower(subject)} {' '.join(verb.rest)} {clause.post}{lead}{named}".split())
+
+
+def _with_tail(asked: Asked, wh: str, clause: Clause) -> tuple[str, Clause, bool]:
+    """The wh-phrase with what belongs to it behind the span ("days in advance", "50 % of the salary"), what is left, and whether it is a part."""
+    if asked.unit and (ahead := re.match(r"(?:in advance|ahead|beforehand)\b", clause.post)):
+        wh, clause = f"{wh} {ahead[0]}", clause._replace(post=clause.post[ahead.end() :].strip())
+    if clause.post.startswith("of "):
+        return f"{wh} {clause.post}", clause._replace(post=""), True
+    return wh, clause, False
 
 
 def _of_noun(held: str, words: list[str]) -> bool:
@@ -254,7 +277,8 @@ def _keywords(asked: Asked, clause: Clause) -> str | None:
     words = [w.strip(",") for w in f"{clause.lead} {clause.pre} {clause.post}".split() if w.lower().strip(",") not in small]
     whole = clause.pre.split()
     spoken = whole and (_verb(whole) or _imperative(whole)) and not (_nested(tuple(whole)) or attributive(clause.post))
-    if "one" in whole or not spoken or not 3 <= len(words) <= 9 or whole[0].lower() in NOT_SUBJECT or re.search(r"\bevery\s*$", clause.pre):
+    left = {"one", "every"}.intersection([*whole, *clause.post.split()])
+    if left or not spoken or not 3 <= len(words) <= 9 or whole[0].lower() in NOT_SUBJECT:
         return None
     wh = f"how many {asked.unit}" if asked.unit else asked.front.lower().removeprefix("at ").removeprefix("in ").replace("who or what", "who")
     return " ".join([lower(words[0]), *words[1:], wh])

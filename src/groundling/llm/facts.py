@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..seeds import rng
-from . import asking, english, tables
+from . import asking, english, often, places, tables
 from .otherwords import reworded
 from .rephrasing import rephrased
 from .sentences import capitals, names, sentences
@@ -59,6 +59,7 @@ _MONTH = "January|February|March|April|May|June|July|August|September|October|No
 _NAME = r"[A-Z][a-zà-öø-ÿ]+(?:[ -](?:of |de |von )?[A-Z][a-zà-öø-ÿ]+)+"
 
 _KINDS: list[_Kind] = [
+    _Kind(often.FREQUENCY, "often", "how often", "How often"),  # before the lengths and counts that it holds
     _Kind(re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+\w"), "address", "which e-mail address", "What is the e-mail address"),
     _Kind(re.compile(r"\+\d[\d ()-]{6,}\d"), "phone", "which phone number", "What is the phone number"),
     _Kind(
@@ -88,7 +89,7 @@ _KINDS: list[_Kind] = [
     _Kind(re.compile(rf"(?<![\d+.:/-])(?<!\d )\b(?:{_NUMBER}) [a-z]{{3,}}s\b"), "many", "how many", "How many"),
 ]
 _DEFINITION = re.compile(
-    r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the|used (?:for|as)|made (?:for|of|from)|responsible for)\b[^.;:]{6,140})[.;:]?$"
+    r"^((?:The |An? )?[^,.:;()]{3,60}?) (is|are|was|were|means) ((?:an?|the(?! (?:same|case|exception|only|first|last|next|following)\b)|used (?:for|as)|made (?:for|of|from)|responsible for)\b[^.;:]{6,140})[.;:]?$"
 )
 
 
@@ -103,6 +104,8 @@ _WRAP = 0.4
 
 def _asked(kind: _Kind, span: str, post: str) -> tuple[asking.Asked, str]:
     """What is asked for, with what is counted; and what is left behind the span."""
+    if kind.name == "often":
+        return asking.Asked(kind.name, kind.inside, kind.front), often.without_hour(post)
     unit = re.sub(rf"^(?:{_NUMBER}|{_SMALL_NUMBERS})[\s-]*", "", span, flags=re.I)
     if kind.name not in ("long", "many"):
         return asking.Asked(kind.name, kind.inside, kind.front), post
@@ -126,11 +129,15 @@ def _latin(sentence: str, title: str) -> Iterator[Fact]:
             if kind.name in ("name", "whom") and answer.split()[0].lower() in english.NOT_SUBJECT | english.PREPOSITIONS:
                 continue  # "When Saimi is away": a sentence's first word has a capital too
             bare = re.sub(r"^(?:[-*•#> ]+|\d{1,2}[.)] )+", "", sentence[:start])
-            if len(re.findall(r"[^\W\d_]{3,}", bare + sentence[end:])) < 3:
+            if len(re.findall(r"[^\W\d_]{3,}", bare + sentence[end:])) < (2 if kind.name == "often" else 3):
                 continue  # too little is said to ask about
+            if kind.name == "often" and not often.stands(answer, bare, sentence[end:]):
+                continue
             wanted, behind = _asked(kind, answer, sentence[end:])
             if question := asking.question(wanted, bare, behind, title, r):
                 yield Fact(question, answer, sentence, _way(r))
+    if not taken and (placed := places.place(sentence, title, r)):
+        yield Fact(*placed, sentence, _way(r))
     found = _DEFINITION.match(sentence)
     if found and english.noun_phrase(found[1]) and found[1].split()[0] not in ("It", "They"):
         about = f"{found[2] if found[2] != 'means' else 'is'} {english.lower(found[1])}".replace("*", "")
@@ -184,9 +191,9 @@ def facts(text: str, title: str = "") -> list[Fact]:
         elif re.search(r"[\u0400-\u04ff]", sentence):
             found += _other(sentence, "ru")
         elif key and len(key[2].split()) <= 8 and english.names(key[1].strip()):
-            asked = tables.of_key(key[1].strip(), key[2], title, rng(0, "facts", title, sentence))
-            found.append(Fact(asked, key[2].strip(" .*"), sentence))
-        elif len(sentence) >= 25:
+            if asked := tables.of_key(key[1].strip(), key[2], title):
+                found.append(Fact(asked, key[2].strip(" .*"), sentence))
+        elif len(sentence) >= 20:
             found += (fact._replace(question=_small(fact.question, sentence, text, within)) for fact in _latin(sentence, title))
     called = names(text, title)
     seen: set[str] = set()

@@ -19,6 +19,7 @@ class Journaled:
 
     def __init__(self, model: Model, journal: Journal) -> None:
         self.inner, self.journal = model, journal
+        self.asked = 0  # requests that the journal did not answer
         self.name, self.fingerprint, self.documents_role = model.name, model.fingerprint, model.documents_role
         self.fits = getattr(model, "fits", None)
         self.parallel: int = getattr(model, "parallel", 64)
@@ -33,6 +34,7 @@ class Journaled:
         known = self.journal.get_many(list(dict.fromkeys(keys)))
         self.meter.from_journal += len(known)
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        self.asked += len(missing)
         if missing and getattr(self.inner, "batched", False):
             known |= await self._together(missing)
         elif missing:

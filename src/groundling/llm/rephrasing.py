@@ -9,7 +9,9 @@ _SHARE = 0.5  # of the questions in which a turn fits
 
 _TURNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"\bshould I\b"), ("must I", "do I have to", "am I supposed to", "should we", "do we have to", "do I need to")),
-    (re.compile(r"^At what time\b"), ("When", "What time")),
+    # "When" would ask for the day too where the question names none ("When is Diving?") or where it is a part of the question ("on Monday").
+    (re.compile(r"^At what time (?=(?:do|does|did)\b(?!.*\bon\b))"), ("When ", "What time ")),
+    (re.compile(r"^At what time\b"), ("What time",)),
     (re.compile(r"^How often\b"), ("How frequently",)),
     (re.compile(r"^By when\b"), ("By what date", "By which day")),
     (re.compile(r"^Until when\b"), ("Until what date", "Till when")),

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import NamedTuple
 
 from ..seeds import rng
-from .english import DETERMINERS, document_of, lower, noun_phrase
-from .otherwords import nouns
+from . import cellpeople, cellthings
+from .cell import DATE, HAS, HOURS, MONEY, NAMED, VALUE, Cell, Ways
+from .english import document_of, lower, noun_phrase
+from .rows import DAY, PERSON, PLACES, Row, is_role, row
 
 _TITLED, _TYPED = 0.3, 0.06  # the share of questions that name the document, and that are typed into a search field
 _RULE = re.compile(r"[\s|:-]+")
-_MONEY = re.compile(r"[€$£]|\b(?:EUR|USD|SEK|NOK|DKK|GBP|CHF|JPY|euros?|dollars?|pounds?|kronor|kr)\b")
-_TIME = re.compile(r"(?:minute|hour|day|night|week|month|quarter|year|person|kilometre|piece|unit|item)", re.I)
-_PRICE = re.compile(r"(?:price|cost|fee|charge|rate)", re.I)
-_ROLE = re.compile(r"(?:\w+er|\w+or|\w+ist|\w+ant|secretary|chair|contact|head|lead|person|deputy|substitute)$", re.I)
-_PERSON = re.compile(r"[A-Z][a-zà-öø-ÿ]+(?:[ -](?:of |de |von )?[A-Z][a-zà-öø-ÿ]+)+")
-# What a thing simply has one of: it is asked for by its name.
-_HAS = re.compile(
-    r"(?:address|number|code|price|fee|date|time|deadline|password|size|weight|length|width|height|depth|limit|temperature|amount|rate|version|name|"
-    r"title|language|currency|budget|capacity|power|speed|distance|duration|period|age|cost|value|accuracy|pressure|voltage|volume|warranty|meeting|"
-    r"purpose|goal|location|place|colour|color|phone|e-mail|email|website|venue|topic|subject|status|material|deposit|salary|total|result)$",
-    re.I,
-)
-_NO_NOUN = re.compile(r"\d|(?:one|two|three|four|five|six|first|all|elsewhere|other|yes|no|none|from|up|new|how|what|when)\b", re.I)
+_PLACE = re.compile(r"(?:[Ii]n|[Oo]n|[Aa]t|behind|under|beside|next to|near|above|below|between|opposite) (?:the|a|an|each|every|all|our)\b[^.,;:]*")
+_BOUND = re.compile(r"(?:(?:at most|up to|max\.?|maximum|at least|about|from) )")
+# What a line of minutes or of a page begins with, and how one asks for the people behind it.
+_WHO = {"present": "Who was present", "absent": "Who was absent", "minutes": "Who took the minutes", "in the chair": "Who was in the chair",
+        "questions": "Whom can I ask", "apologies": "Who sent apologies", "attendees": "Who attended", "participants": "Who took part"}  # fmt: skip
+_SIGNAL = re.compile(r"(?:(?:error|fault) )?(?:code|error|message|lamp|light|led|signal|symbol|abbreviation)s?", re.I)
+_WAYS: tuple[Callable[[Cell], Ways], ...] = (
+    cellpeople.hours, cellpeople.yes, cellpeople.money, cellpeople.person, cellpeople.reached, cellthings.when, cellthings.where, cellthings.count,
+    cellthings.year, cellthings.means, cellthings.used, cellthings.value, cellthings.compared, cellthings.lasts, cellthings.attribute,
+)  # fmt: skip
 Asked = tuple[str, str, str]  # question, answer, quote
 
 
@@ -47,8 +48,9 @@ def _cut(line: str, beside: str) -> bool:
 
 
 def cells(lines: list[str], title: str) -> Iterator[Asked]:
-    """A question for each cell behind the first of a row."""
+    """A question for each cell behind the first of a row that a colleague would ask for."""
     header: list[str] = []
+    keys: list[str] = []
     for n, line in enumerate(lines):
         if line.count("|") < 1:
             header = []
@@ -56,73 +58,97 @@ def cells(lines: list[str], title: str) -> Iterator[Asked]:
         found = _cells(line)
         if n + 1 < len(lines) and _RULE.fullmatch(lines[n + 1]) and "-" in lines[n + 1]:
             header = found
+            keys = [_cells(below)[0] for below in itertools.takewhile(lambda below: "|" in below, lines[n + 2 :])]
         elif header and not _RULE.fullmatch(line) and len(found) == len(header):
             r = rng(0, "facts", title, line)
             for column, cell in list(zip(header, found, strict=True))[1:]:
-                if cell and column and len(cell) < 80 and found[0]:
-                    yield _of_cell(column, found[0], cell, title, r), cell, line
+                if cell and column and len(cell) < 80 and found[0] and (asked := _of_cell(column, cell, found[0], Table(header[0], keys, title), r)):
+                    yield asked, cell, line
 
 
 def _cells(line: str) -> list[str]:
     return [cell.strip().strip("*`") for cell in line.strip().strip("|").split("|")]
 
 
-def _of_cell(column: str, row: str, cell: str, title: str, r: Random) -> str:
-    """A question for the cell of a column in a row; seldom a few words, as typed into a search field."""
-    if re.search(r"[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff]", row + column):
-        return f"{row}: {column}?"  # no English sentence goes around it
-    about = f" ({document_of(title)})" if title and r.random() < _TITLED else ""
-    if r.random() < _TYPED and not re.search(r"[,;:()]", column + row):
-        return f"{lower(row)} {lower(column)}"
-    return f"{r.choice(_shapes(column, row, cell))}{about}?"
+class Table(NamedTuple):
+    """What is known of a cell's table: what its first column is called and holds, and the title above it."""
+
+    header: str
+    keys: Sequence[str]
+    title: str
 
 
-def _shapes(column: str, row: str, cell: str) -> list[str]:
-    """The ways to ask for a cell, without their mark. Only a column that is plainly a noun is asked for by its name; another is quoted."""
-    k, c = _thing(row), re.sub(r"\s*\([^()]*\)$", "", column)
-    small = lower(c)
-    if re.fullmatch(r"(?:19|20)\d\d", c):
-        return [f"What is given for {k} in {c}", *([f"What was the figure for {k} in {c}"] if re.search(r"\d", cell) else [])]
-    if _TIME.fullmatch(c) and _MONEY.search(cell):
-        return [f"What is the price of {k} per {small}", f"How much is charged for {k} per {small}"]
-    words = small.split()
-    plain = small != c and noun_phrase(c) and len(words) <= 4 and re.fullmatch(r"[A-Za-z -]+", c)
-    if not plain or words[-1] not in nouns() or words[0] in DETERMINERS:
-        return [f"What is given for {k} under “{c}”", f"What does the table say for {k} under “{c}”", f"What stands under “{c}” for {k}"]
-    if re.search(r"(?<![su])s$", small):
-        if re.fullmatch(r"[\d.,\u00a0 ]+", cell):
-            return [f"How many {small} are given for {k}", f"How many {small} does the table give for {k}"]
-        return [f"What are the {small} of {k}", f"Which {small} are given for {k}", f"What {small} does the table give for {k}"]
-    named = [f"What is the {small} for {k}", f"What {small} is given for {k}", f"What does the table give as the {small} for {k}"]
-    if _HAS.search(c):
-        named.append(f"What is the {small} of {k}")
-    return [*named, f"How much is charged for {k}"] if _PRICE.fullmatch(c) and _MONEY.search(cell) else named
+def _of_cell(column: str, cell: str, key: str, table: Table, r: Random) -> str:
+    """A question for the cell of a column in a row; seldom a few words, as typed into a search field. Empty where no natural one is known."""
+    if re.search(r"[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff]", key + column):
+        return f"{key}: {column}?"  # no English sentence goes around it
+    named, typed = r.random() < _TITLED, r.random() < _TYPED
+    short = re.sub(r"\s*\([^()]*\)$|,.*$", "", column)
+    small = short[:1].lower() + short[1:] if NAMED.fullmatch(short) else short
+    about = row(key, table.header, table.keys)
+    found = _ways(Cell(cell, short, small, about, table.header, table.title)) if about and short else []
+    if not about or not found:
+        return ""
+    if typed and about.kind != "action" and not key.isdigit() and not VALUE.fullmatch(short) and not re.search(r"[,;:()]", column + key):
+        return f"{lower(key)} {small}"
+    return f"{r.choice(found)}{_about(table.title) if named or _vague(about, short, cell) else ''}?"
 
 
-def _thing(row: str) -> str:
-    """The key of a row within a sentence: a plain noun with its article, a name as it is, anything else in quotation marks."""
-    small = lower(row)
-    if not noun_phrase(row) or _NO_NOUN.match(row):
-        return f"“{row}”"
-    if small == row or nouns().isdisjoint(small.split()):
-        return row
-    return small if small.split()[0] in DETERMINERS else f"the {small}"
+def _ways(cell: Cell) -> Ways:
+    """The questions, without their mark, that ask for the cell; none where no natural one is known."""
+    if _SIGNAL.fullmatch(cell.header):
+        return cellthings.means(cell)  # a code or a lamp has nothing but a meaning
+    if not re.search(r"\w", cell.value) or cell.value.lower() in ("n/a", "x", "tbd", "see above", "see below"):
+        return []
+    return next(filter(None, (way(cell) for way in _WAYS)), [])
 
 
-def of_key(key: str, value: str, title: str, r: Random) -> str:
-    """A question for the value of `key: value`."""
-    about = f" ({document_of(title)})" if title else ""
-    small = lower(key)
-    plain = small != key and noun_phrase(key)
-    many = bool(re.search(r"(?<![su'’])s$", key))
-    if _PERSON.match(value):
-        if plain and _ROLE.search(key.removesuffix("s")):
-            return f"Who {'are' if many else 'is'} the {small}{about}?"
-        return f"{r.choice(('Who is named under', 'Whose name stands under'))} “{key}”{about}?"
-    if plain and _HAS.search(key):
-        return f"What is the {small}{about}?"
-    if plain and re.search(r"hours$", key):
-        return f"What are the {small}{about}?"
-    if _MONEY.search(value) and len(value.split()) <= 3:
-        return f"{r.choice(('How much is it for', 'What amount is given for'))} {_thing(key)}{about}?"
-    return f"{r.choice(('What is noted under', 'What stands under', 'What does it say under'))} “{key}”{about}?"
+def _vague(about: Row, column: str, cell: str) -> bool:
+    """Whether many documents have such a row, so that only the title tells which is meant: "What is the weight?"."""
+    compared = re.fullmatch(r"\d{4}", column) or PLACES.fullmatch(column) or about.kind == "country"
+    return bool(compared or VALUE.fullmatch(column) or (about.kind == "day" and not HOURS.fullmatch(cell)))
+
+
+def _about(title: str) -> str:
+    return f" ({document_of(title)})" if document_of(title) else ""
+
+
+def of_key(key: str, value: str, title: str) -> str:
+    """A question for the value of `key: value`; empty where no natural one is known."""
+    value = value.strip(" .*")
+    if re.fullmatch(r"Removed|Discontinued", key):
+        asked = f"What was {key.lower()}"
+    elif PERSON.match(value):
+        asked = _of_people(key)
+    else:
+        asked = _of_thing(key, lower(key), value) if noun_phrase(key) else ""
+    return f"{asked}{_about(title)}?" if asked else ""
+
+
+def _of_people(key: str) -> str:
+    if known := _WHO.get(key.lower()):
+        return known
+    if not NAMED.fullmatch(key) or not noun_phrase(key) or not is_role(re.sub(r"s$", "", key)):
+        return ""
+    be = "are" if re.search(r"(?<![su'’])s$", key) else "is"
+    return f"Who {be} the {key[0].lower()}{key[1:]}"
+
+
+def _of_thing(key: str, small: str, value: str) -> str:
+    about = row(key, "", ())
+    be = "are" if about and about.many else "is"
+    opens = bool(re.search(r"\bopen\b", value, re.I))
+    if DATE.match(value) or (DAY.match(value) and re.search(r"\d", value)):
+        return f"When {be} the {key[0].lower()}{key[1:]}" if NAMED.fullmatch(key) else ""
+    if small != key and re.search(r"hours$", key):
+        return f"What are the {small}"
+    if not about or about.kind not in ("thing", "name", "role"):
+        return ""
+    if HOURS.search(value) and (opens or HOURS.fullmatch(value)):
+        return f"When {be} {about.text}{' open' if opens else ''}"
+    if small != key and HAS.search(key):
+        return f"What {be} the {small}"
+    if MONEY.search(value) and len(value.split()) <= 3 and not _BOUND.match(value):
+        return f"How much is it for {about.text}"
+    named = about.text if about.many or about.text.startswith("the ") else f"the {small}"
+    return f"Where {be} {named}" if _PLACE.fullmatch(value) else ""

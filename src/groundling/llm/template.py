@@ -29,7 +29,7 @@ class Template:
     """Implements `base.Model` without a model."""
 
     name = "template"
-    fingerprint = "template/5"
+    fingerprint = "template/6"
     documents_role = False
 
     async def replies(self, requests: Sequence[Request]) -> list[Reply]:

@@ -35,6 +35,8 @@ class Clause(NamedTuple):
 def phrase(asked: Asked, held: str, clause: Clause) -> str | None:  # noqa: PLR0911 - one line a kind
     """The wh-phrase with the preposition that held the span; None where the two do not go together."""
     counted = f"how many {asked.unit}" if asked.unit else ""
+    if asked.name in ("often", "place"):
+        return asked.front if not held else None
     if (held == "to" and re.search(r"\bfrom\b", clause.pre)) or (held == "from" and clause.post.startswith("to ")):
         return None
     if asked.name == "date":
@@ -42,7 +44,7 @@ def phrase(asked: Asked, held: str, clause: Clause) -> str | None:  # noqa: PLR0
                 "after": "After what date", "before": "Before what date", "to": None, "for": "For what date"}.get(held)  # fmt: skip
     if asked.name == "long":
         if held == "every":
-            return "How often"
+            return None  # a part of a frequency
         return {"": counted.capitalize(), "for": "How long", "within": f"Within {counted}", "after": f"After {counted}", "in": f"In {counted}",
                 "by": f"By {counted}", "until": None, "before": f"{counted.capitalize()} before"}.get(held)  # fmt: skip
     if asked.name == "money":

@@ -6,6 +6,7 @@ INPUT          what one call of make gets; a Chunk where it does not say
 units          (chunks, bench, options) -> the units, where they are no chunks. It raises ConfigError where there are too few for one.
 NEEDS_MODEL    True where the rules of `template` cannot be its teacher; or what says why not with the options given, "" where they can
 INSTEAD        roles ("student", "judge") that do all that the teacher would do: with all of them named, no teacher is needed
+ASKS           False where no teacher is asked; or (options, roles that the config names) -> whether one is. It is, where it does not say
 SIEVE          True where most of what it is given may rightly come to nothing
 MAKES          Pair where its records are preferences; Example where it does not say
 check          (options, the config's section) raises ConfigError where the section does not name what the recipe needs besides a teacher
@@ -13,6 +14,7 @@ DOCUMENTS      False where it reads no documents: the stages before it are passe
 FORMATS        the formats that its examples are made for, where not every one will do; or (options) -> them
 runs           (options, the config's section) -> other runs, as `run:NAME`, whose examples it reads: where theirs change, the stage is stale
 files          (options) -> names of the files that its output hangs on: where one changes, the stage is stale
+quoted         (options) -> of the files the one with questions, of which `doctor` sees whether they stand in the documents word for word; or ""
 looked         (options, path, asked) -> a sentence for `doctor` on the files; ConfigError or InputError for one that cannot be used. `path` finds
                a file that the options name, `asked` is the evaluation's, or None
 advice         (options, noted, rows) -> sentences for who reads the result: what was noted how often, how many examples were written
@@ -112,6 +114,13 @@ def roles(options: Synthesize) -> list[str]:
     return [role for role in ("student", "judge") if getattr(options, role)]
 
 
+def asks_teacher(section: Synthesize) -> bool:
+    """Whether the section's recipe, with its options and roles, asks a teacher for anything, be it the rules of `template`."""
+    recipe = registry.load("recipe", section.recipe)
+    asks = getattr(recipe, "ASKS", True)
+    return bool(asks(options_of(recipe, section.options), roles(section))) if callable(asks) else asks
+
+
 def units_of(name: str, chunks: Sequence[Chunk], bench: Bench, options: RecipeOptions) -> Sequence[Unit]:
     """What the recipe is run over: the chunks, or what it makes of them. Raises ConfigError where they are too few."""
     recipe = registry.load("recipe", name)
@@ -196,6 +205,6 @@ def example_id(recipe: str, unit: str, question: str, draw: object) -> str:
 
 
 __all__ = [
-    "Bench", "Example", "RecipeOptions", "called", "check", "example_id", "files_of", "leave", "makes", "need_model", "options_of", "realised",
-    "roles", "synthesize", "units_of",
+    "Bench", "Example", "RecipeOptions", "asks_teacher", "called", "check", "example_id", "files_of", "leave", "makes", "need_model", "options_of",
+    "realised", "roles", "synthesize", "units_of",
 ]  # fmt: skip

@@ -15,6 +15,9 @@ from .presets import RecipeOptions
 from .shelf import Told, hits
 
 FEWER = "fewer distractors than asked for"
+WITH, WITHOUT = "answerable, shown with the passage", "answerable, shown without it"
+FEW = 200  # questions from which on chance leaves hardly ever another share than was asked for
+FAR = 0.1  # off the share that was asked for
 _RANKED = 200  # hits of search that passages are put in order by; what is not among them comes last
 
 
@@ -84,4 +87,23 @@ def too_few(options: Showing, noted: Mapping[str, int], rows: int) -> Sequence[s
     return [
         f"{count} of {rows} examples could not be given as many distractors as were drawn (up to {options.distractors}): too few other chunks "
         "fit beside theirs, on their side of the split. Lower synthesize.options.distractors, lower chunk.size to have more, or add documents."
+    ]
+
+
+def drawn(bench: Bench, options: Showing, shown: bool) -> None:
+    """Count what was drawn about a question that can be answered, where there was something to draw."""
+    if 0 < options.oracle_probability < 1:
+        bench.note(WITH if shown else WITHOUT)
+
+
+def chance(options: Showing, noted: Mapping[str, int]) -> Sequence[str]:
+    """A sentence where so few questions were drawn about that far more or fewer than asked for are shown without their passage."""
+    without, asked = noted.get(WITHOUT, 0), 1 - options.oracle_probability
+    total = without + noted.get(WITH, 0)
+    if not 0 < total < FEW or abs(without / total - asked) < FAR:
+        return []
+    return [
+        f"{without} of {total} questions that can be answered ({without / total:.0%}) are shown without their passage, where synthesize.options."
+        f"oracle_probability = {options.oracle_probability:g} asks for {asked:.0%}: each is drawn by itself, and they are few. More questions come "
+        "nearer to it; another seed draws anew."
     ]

@@ -71,10 +71,13 @@ def support(question: str, answer: str, title: str, text: str) -> Support:
     return Support(len(need & there) / len(need) if need else 0.0, numbers <= there, len(asked & there) / len(asked) if asked else 1.0)
 
 
-def best_sentences(question: str, answer: str, text: str, count: int = 1) -> list[str]:
-    """The sentences that hold most of the answer, word for word and in their order; each but the first adds something. None where none holds any."""
+def best_sentences(question: str, answer: str, text: str | Sequence[str], count: int = 1) -> list[str]:
+    """The sentences that hold most of the answer, word for word and in their order; each but the first adds something. None where none holds any.
+
+    The text may be given in its sentences.
+    """
     need, asked = set(wanted(question, answer)), telling(question)
-    known = [s for s in sentences(text) if not s.startswith("#")]
+    known = [s for s in (sentences(text) if isinstance(text, str) else text) if not s.startswith("#")]
     chosen: list[int] = []
     while need and len(chosen) < count:
         gains = [(len(need & telling(s)), len(asked & telling(s)), -n) for n, s in enumerate(known)]

@@ -10,7 +10,7 @@ that half the pairs have none and others 8, 91 or 1986; no score is held against
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
@@ -94,6 +94,14 @@ def needs(options: Options) -> str:
 
 
 NEEDS_MODEL = needs
+
+
+def asks(options: Options, named: Collection[str]) -> bool:
+    """Whether the teacher is asked: to write or to score instructions, where student and judge do not do both."""
+    return bool(needs(options)) and not {*INSTEAD} <= {*named}
+
+
+ASKS = asks
 
 
 def check(options: Options, section: Any = None) -> None:

@@ -11,7 +11,7 @@ What the published notebooks get wrong and this does not: five of nine labels in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
@@ -99,6 +99,14 @@ def needs(options: Options) -> str:
 
 
 NEEDS_MODEL = needs
+
+
+def asks(options: Options, named: Collection[str]) -> bool:
+    """Whether the teacher is asked: to write texts, or to label them."""
+    return bool(needs(options))
+
+
+ASKS = asks
 
 
 def files(options: Options) -> list[str]:

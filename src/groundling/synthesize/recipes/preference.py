@@ -25,6 +25,7 @@ from ..scoring import GOOD, Scorer, Unscored, scores
 
 MAKES = Pair
 INSTEAD = ("student",)  # the teacher is not asked
+ASKS = False
 SIEVE = True  # a prompt that the student answers rightly every time makes no pair
 RUN = "run:"
 DRAWN, RIGHT, CUT = "hypotheses", "hypotheses that are right", "hypotheses cut at max_tokens"

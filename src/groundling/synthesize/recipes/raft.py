@@ -23,7 +23,7 @@ from ...records import Chunk, Example, Support
 from .. import Bench
 from ..quoting import again, fault_of, verbatim
 from ..shelf import Told
-from ..showing import Draw, Showing, example, too_few
+from ..showing import Draw, Showing, chance, drawn, example, too_few
 
 QUESTIONS = (
     "Write {count} questions that a user of a search engine would ask and that the passage answers. Do not mention the passage. Each must be "
@@ -193,6 +193,8 @@ def _examples(unit: Chunk, bench: Bench, options: Options, n: int, told: Told, r
     present = r.random() < options.oracle_probability
     support: Support = "cited" if present else options.absent
     made = [example(unit, bench, options, Draw(str(n), support, present), told, reasoning)]
+    if made[0] is not None:
+        drawn(bench, options, present)
     if support != "abstain" and bench.rng(unit.id, f"refusal:{n}:{told.question}").random() < options.refusal_probability:
         made.append(example(unit, bench, options, Draw(f"{n}:refusal", "abstain", False), told))
     return [one for one in made if one is not None]
@@ -200,4 +202,4 @@ def _examples(unit: Chunk, bench: Bench, options: Options, n: int, told: Told, r
 
 def advice(options: Options, noted: Mapping[str, int], rows: int) -> Sequence[str]:
     """What the reader of a result should change, as sentences."""
-    return too_few(options, noted, rows)
+    return [*too_few(options, noted, rows), *chance(options, noted)]

@@ -10,7 +10,7 @@ teaches to ignore them; they stand before the answer and crowd it out of the 512
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -65,6 +65,14 @@ def needs(options: Options) -> str:
 
 
 NEEDS_MODEL = needs
+
+
+def asks(options: Options, named: Collection[str]) -> bool:
+    """Whether the teacher is asked: to check, where no judge does."""
+    return bool(needs(options)) and "judge" not in named
+
+
+ASKS = asks
 
 
 def check(options: Options, section: Any = None) -> None:

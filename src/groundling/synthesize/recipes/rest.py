@@ -10,7 +10,7 @@ its form, equal samples are one, their places are drawn, and no trajectory looks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, Literal
 
@@ -57,6 +57,14 @@ def formats(options: Options) -> tuple[str, ...]:
 
 
 FORMATS = formats
+
+
+def asks(options: Options, named: Collection[str]) -> bool:
+    """Whether the teacher is asked: for questions where there is no file of them, to search or to rank where student or judge is not named."""
+    return not (options.questions and {*INSTEAD} <= {*named})
+
+
+ASKS = asks
 
 
 def files(options: Options) -> list[str]:
