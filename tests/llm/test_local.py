@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -211,3 +214,14 @@ def test_an_unknown_teacher_is_a_sentence() -> None:
     assert open_model("template").name == "template"
     with pytest.raises(ConfigError, match='There is no model "gpt": neither under models in the config, nor built in. Known: nano, template.'):
         open_model("gpt")
+
+
+@pytest.mark.parametrize(("chosen", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")])
+def test_threads_that_wait_leave_the_cores_to_others_unless_the_user_says_how(chosen: dict[str, str], spins: str) -> None:
+    """What GNU's OpenMP itself says that it took."""
+    env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | chosen | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    command = [sys.executable, "-c", "from groundling.llm.local import need_torch; need_torch()"]
+    told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stderr
+    if "GOMP_" not in told:
+        pytest.skip("torch computes with another OpenMP here")
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told

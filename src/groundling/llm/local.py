@@ -39,6 +39,10 @@ def need_torch(extra: str = "train") -> None:
     # Two caches of compiled multiplications, each with a place for every shape that was ever seen: with 1,024 places they grow to gigabytes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     os.environ.setdefault("LRU_CACHE_CAPACITY", "256")
+    # How often an OpenMP thread looks whether the others are ready before it sleeps. By default milliseconds long: beside any other busy process,
+    # threads that only wait take the cores from those that are waited for, and training is ten times slower (docs/train.md).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         import torch  # noqa: F401
         from transformers.utils import logging
