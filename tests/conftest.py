@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Other work may share the machine: threads that wait leave the cores to it at once (docs/train.md, "Speed and memory"). Read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # The same examples every time; no limit on the time of one, as other work may share the machine; nothing written beside the code.
 settings.register_profile("groundling", deadline=None, derandomize=True, database=None)
