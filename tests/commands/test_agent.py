@@ -14,7 +14,7 @@ from groundling.agent import Trajectory
 from groundling.cli import app
 from groundling.errors import ConfigError, GroundlingError, InputError, ModelError
 from groundling.llm import fake
-from groundling.llm.facts import facts
+from groundling.llm.rules.facts import facts
 from groundling.records import from_line
 from groundling.runs import Run, open_run
 

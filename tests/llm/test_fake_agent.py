@@ -12,8 +12,8 @@ from groundling.agent import Lookup, steps
 from groundling.agent.judging import Case, _request
 from groundling.agent.ranking import ranked
 from groundling.llm.base import Reply, Request
-from groundling.llm.facts import facts
 from groundling.llm.fake.content import Call, Message, name_of, say
+from groundling.llm.rules.facts import facts
 from groundling.llm.schema import prompted
 from groundling.llm.standin import StandIn
 from groundling.llm.structured import structured

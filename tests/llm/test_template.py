@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from groundling.errors import ModelError
 from groundling.llm.base import Request
-from groundling.llm.facts import facts, sentences
+from groundling.llm.rules.facts import facts, sentences
 from groundling.llm.template import Template
 
 TEXT = (

@@ -19,7 +19,7 @@ from groundling.curate import Context, judged
 from groundling.errors import ConfigError, InputError, TooManyFailed
 from groundling.grounding import ABSTAIN, FORMATS
 from groundling.llm.base import Request
-from groundling.llm.facts import facts
+from groundling.llm.rules.facts import facts
 from groundling.llm.schema import prompted
 from groundling.records import Example, Question
 from groundling.synthesize import Bench, need_model, options_of, synthesize, units_of

@@ -14,7 +14,7 @@ import msgspec
 from ..errors import ModelError
 from ..seeds import rng
 from .base import Reply, Request
-from .facts import Fact, facts
+from .rules.facts import Fact, facts
 
 _KEPT = 256  # passages whose facts are remembered: each is asked about once, and once more for every answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from ..grounding import FORMATS, Message
-from ..llm.facts import facts as stated
+from ..llm.rules.facts import facts as stated
 from ..records import Example, Passage, Quote
 from . import drill, lexicon, names, parallel, reading, text, world
 from .examples import example

@@ -59,6 +59,6 @@ def paragraphs() -> list[Paragraph]:
 @cache
 def plain_sentences() -> list[str]:
     """Single sentences of moderate length, to be mixed into invented passages as other matter."""
-    from ..llm.facts import sentences
+    from ..llm.rules.facts import sentences
 
     return [s for p in paragraphs() for s in sentences(p.text) if 30 <= len(s) <= 160 and s.endswith(".")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...facts import facts, sentences
+from ...rules.facts import facts, sentences
 from ..chance import share
 from ..content import Asked
 

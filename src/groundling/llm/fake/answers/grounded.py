@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...facts import facts
+from ...rules.facts import facts
 from ..chance import share
 from ..content import Asked
 

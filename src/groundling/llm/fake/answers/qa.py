@@ -6,7 +6,7 @@ import re
 from itertools import permutations
 from typing import Any, NamedTuple
 
-from ...facts import Fact, facts, sentences
+from ...rules.facts import Fact, facts, sentences
 from ..content import Asked
 
 _PAIRS = re.compile(r"\AWrite questions and answers for the passages below.*?\.\n((?:- \w+: [^\n]*\n)+)(.*?)\n\nPassages:\n\n(.*)\Z", re.DOTALL)

@@ -1,6 +1,6 @@
 """The search agent: each of its steps, the ranking of what was said in one, and whether an answer implies a reference.
 
-A question is known where a passage states it (see `llm.facts`); of any other, nothing that is found is of use.
+A question is known where a passage states it (see `llm.rules.facts`); of any other, nothing that is found is of use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ....grounding import ABSTAIN, is_refusal, language
-from ...facts import facts
+from ...rules.facts import facts
 from ..content import Asked
 
 _QUESTION = r".*?\n\nQuestion: (.*?)\n\n"

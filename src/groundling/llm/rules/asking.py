@@ -11,10 +11,10 @@ import re
 from random import Random
 from typing import NamedTuple
 
+from ..sentences import ABBREVIATION
 from .english import AUXILIARIES, BELOW, DETERMINERS, JOINTS, NOT_SUBJECT, PREPOSITIONS, PRONOUNS, document_of, lower, noun_phrase
 from .measured import measurable, measured
 from .otherwords import forms, known_verbs
-from .sentences import ABBREVIATION
 from .wh import Asked, Clause, phrase, who
 
 _BE = frozenset("is are was were".split())

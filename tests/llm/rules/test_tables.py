@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from groundling.llm.english import lower
-from groundling.llm.facts import Fact, facts
+from groundling.llm.rules.english import lower
+from groundling.llm.rules.facts import Fact, facts
 from groundling.llm.sentences import sentences
 
 PRICES = "Velomar rents bicycles.\n\n| Bicycle | Hour | Lead time |\n|---|---|---|\n| City bike | 4 EUR | 2 days |\n| Trekking bike | 6 EUR | 3 days |\n\nEnd."

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..seeds import rng
+from ...seeds import rng
+from ..sentences import capitals, names, sentences
 from . import asking, english, often, places, tables
 from .otherwords import reworded
 from .rephrasing import rephrased
-from .sentences import capitals, names, sentences
 from .shortening import shortened
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from ..seeds import rng
-from . import cellpeople, cellthings
+from ...seeds import rng
+from . import people, things
 from .cell import DATE, HAS, HOURS, MONEY, NAMED, VALUE, Cell, Ways
 from .english import document_of, lower, noun_phrase
 from .rows import DAY, PERSON, PLACES, Row, is_role, row
@@ -23,8 +23,8 @@ _WHO = {"present": "Who was present", "absent": "Who was absent", "minutes": "Wh
         "questions": "Whom can I ask", "apologies": "Who sent apologies", "attendees": "Who attended", "participants": "Who took part"}  # fmt: skip
 _SIGNAL = re.compile(r"(?:(?:error|fault) )?(?:code|error|message|lamp|light|led|signal|symbol|abbreviation)s?", re.I)
 _WAYS: tuple[Callable[[Cell], Ways], ...] = (
-    cellpeople.hours, cellpeople.yes, cellpeople.money, cellpeople.person, cellpeople.reached, cellthings.when, cellthings.where, cellthings.count,
-    cellthings.year, cellthings.means, cellthings.used, cellthings.value, cellthings.compared, cellthings.lasts, cellthings.attribute,
+    people.hours, people.yes, people.money, people.person, people.reached, things.when, things.where, things.count,
+    things.year, things.means, things.used, things.value, things.compared, things.lasts, things.attribute,
 )  # fmt: skip
 Asked = tuple[str, str, str]  # question, answer, quote
 
@@ -97,7 +97,7 @@ def _of_cell(column: str, cell: str, key: str, table: Table, r: Random) -> str:
 def _ways(cell: Cell) -> Ways:
     """The questions, without their mark, that ask for the cell; none where no natural one is known."""
     if _SIGNAL.fullmatch(cell.header):
-        return cellthings.means(cell)  # a code or a lamp has nothing but a meaning
+        return things.means(cell)  # a code or a lamp has nothing but a meaning
     if not re.search(r"\w", cell.value) or cell.value.lower() in ("n/a", "x", "tbd", "see above", "see below"):
         return []
     return next(filter(None, (way(cell) for way in _WAYS)), [])

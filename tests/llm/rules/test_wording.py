@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from groundling.llm.rephrasing import rephrased
-from groundling.llm.shortening import shortened
+from groundling.llm.rules.rephrasing import rephrased
+from groundling.llm.rules.shortening import shortened
 
 
 def shorter(question: str) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from groundling.llm.facts import facts
-from groundling.llm.often import FREQUENCY
+from groundling.llm.rules.facts import facts
+from groundling.llm.rules.often import FREQUENCY
 
 
 def asked(sentence: str, title: str = "") -> dict[str, set[str]]:

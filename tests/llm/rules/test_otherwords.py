@@ -6,8 +6,8 @@ import json
 from random import Random
 
 from groundling.llm.base import Request
-from groundling.llm.facts import facts
-from groundling.llm.otherwords import forms, known_verbs, others, reworded
+from groundling.llm.rules.facts import facts
+from groundling.llm.rules.otherwords import forms, known_verbs, others, reworded
 from groundling.llm.template import Template
 
 TEXT = (

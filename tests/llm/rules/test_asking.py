@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from groundling.llm.english import document_of, lower, names, noun_phrase
-from groundling.llm.facts import facts
-from groundling.llm.rephrasing import rephrased
+from groundling.llm.rules.english import document_of, lower, names, noun_phrase
+from groundling.llm.rules.facts import facts
+from groundling.llm.rules.rephrasing import rephrased
 
 
 def asked(sentence: str, answer: str, title: str = "") -> set[str]:

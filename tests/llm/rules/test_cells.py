@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundling.llm.facts import facts
+from groundling.llm.rules.facts import facts
 
 
 def asked(head: str, *rows: str, title: str = "") -> dict[str, set[str]]:
