@@ -58,7 +58,7 @@ def test_a_budget_of_money_is_never_passed() -> None:
 
 def test_calls_that_broke_after_they_were_sent_count_at_their_worst() -> None:
     ledger = Ledger()
-    script = fake.Script(wire={"short_body": 0.5, "server_error": 0.2})
+    script = fake.Script(wire={"short_body": 0.2, "server_error": 0.1})
     budget, told, _ = asyncio.run(spend(script, ledger, tokens=20_000, retries=30))
     paid = sum(r.tokens_in + r.tokens_out for r in told if isinstance(r, Reply))
     lost = sum(cost.tokens for _, cost in ledger.lost)

@@ -62,7 +62,7 @@ def test_an_endpoint_is_opened_with_what_earlier_runs_of_the_folder_spent(tmp_pa
 
 def test_what_a_broken_call_may_have_cost_is_in_the_journal_for_the_next_run(tmp_path: Path) -> None:
     async def main(journal: Journal) -> int:
-        async with fake.serving(fake.Script(wire={"short_body": 0.5})) as url:
+        async with fake.serving(fake.Script(wire={"short_body": 0.2})) as url:
             c = parse({"budget_tokens": 10**6, "models": {"gpt": {"base_url": url, "model": "fake", "retries": 20, "max_parallel": 8}}}, "test")
             model = remembered(open_model("gpt", c), journal, c, print)
             await model.replies([Request(messages=[{"role": "user", "content": f"What is {n}?"}], max_tokens=20) for n in range(20)])
