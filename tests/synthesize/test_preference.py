@@ -109,7 +109,11 @@ def test_a_reward_model_ranks_without_a_threshold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("refusals", "answerable", "unanswerable"),
-    [("known", {(WRONG, RIGHT)}, {(REFUSED, RIGHT)}), ("scored", {(REFUSED, RIGHT), (REFUSED, WRONG)}, {(WRONG, RIGHT), (WRONG, REFUSED)})],
+    [
+        ("known", {(WRONG, RIGHT)}, {(REFUSED, RIGHT)}),
+        ("scored", {(REFUSED, RIGHT), (REFUSED, WRONG)}, {(WRONG, RIGHT), (WRONG, REFUSED)}),
+        ("apart", {(WRONG, RIGHT)}, set()),
+    ],
 )
 def test_a_refusal_is_chosen_where_the_example_refuses_and_only_there(tmp_path: Path, refusals: str, answerable: set, unanswerable: set) -> None:
     """A reward model that is unsure likes refusals; or, as here, answers where there is none."""
@@ -117,6 +121,16 @@ def test_a_refusal_is_chosen_where_the_example_refuses_and_only_there(tmp_path: 
     for folder, one, liked, chosen in (("a", example(), REFUSED, answerable), ("b", abstaining(), WRONG, unanswerable)):
         pairs, _ = made(tmp_path / folder, [one], Student(replies), Rewards({RIGHT: 1.0, WRONG: 2.0, REFUSED: 2.0} | {liked: 3.0}), **more)
         assert {(p.chosen, p.rejected) for p in pairs} == chosen
+
+
+@pytest.mark.parametrize(("refusals", "rejected"), [("known", {REFUSED, WRONG}), ("apart", {WRONG})])
+def test_refusals_can_be_kept_apart_on_both_sides(tmp_path: Path, refusals: str, rejected: set) -> None:
+    """Then what is learnt is which answer, and not when to refuse."""
+    rewards = Rewards({RIGHT: 3.0, WRONG: 2.0, REFUSED: 1.0})
+    more = {"scorer": "reward", "hypotheses": 3, "refusals": refusals}
+    pairs, out = made(tmp_path, [example(), abstaining()], Student([REFUSED, WRONG, RIGHT]), rewards, **more)
+    assert {p.rejected for p in pairs if p.unit == example().id} == rejected
+    assert out.dropped.get("it is to be refused, and refusals are kept apart", 0) == (refusals == "apart")
 
 
 def test_where_every_reply_refuses_what_can_be_answered_there_is_no_pair(tmp_path: Path) -> None:

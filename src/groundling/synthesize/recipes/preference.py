@@ -67,7 +67,8 @@ class Options(RecipeOptions):
     scorer: Scorer = "reference"  # reference (the example's own answer, no model), judge (a model gives 1 to 5) or reward (a reward model)
     good: float | None = None  # from this score on a reply is right: never rejected, and only such ones chosen; reference 0.9, judge 4, reward none
     rejected: Literal["two-worst", "worst"] = "two-worst"  # as published, a pair with each of the two worst; or one with the worst
-    refusals: Literal["known", "scored"] = "known"  # known: a refusal is chosen where the example refuses, and only there; scored: as its score says
+    # known: a refusal is chosen where the example refuses, and only there; scored: as its score says; apart: no pair has one, on either side
+    refusals: Literal["known", "scored", "apart"] = "known"
     chosen: Literal["hypothesis", "reference"] = "hypothesis"  # where none is right: no pair, or the example's own answer as chosen
 
     @model_validator(mode="after")
@@ -138,6 +139,11 @@ async def make(unit: Prompt, bench: Bench, options: Options) -> list[Pair]:
     distinct = {text: draw for draw, text in reversed(drawn)}  # of equal ones the first draw
     scored = await _scored(example, bench, options, [(draw, text) for text, draw in sorted(distinct.items(), key=lambda d: d[1])])
     _count(bench, options, [text for _, text in drawn], scored)
+    if options.refusals == "apart":
+        if example.support == "abstain":
+            bench.drop("it is to be refused, and refusals are kept apart", example.id)
+            return []
+        scored = [reply for reply in scored if _fits(example, bench, reply)]
     if not scored:
         bench.drop("no hypothesis could be used", example.id)
         return []
