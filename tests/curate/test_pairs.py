@@ -43,6 +43,36 @@ def test_margin(changes: dict, options: dict, reason: str | None) -> None:
     assert told("margin", [pair(**changes)], **options) == [reason]
 
 
+REFUSED = "<ANSWER>: Not in the documents."
+TEACHES = {"refuse": (REFUSED, RIGHT), "answer": (RIGHT, REFUSED), "which": (RIGHT, "<ANSWER>: 30 days"), "neither": (REFUSED, "Not stated.")}
+
+
+def teaching(*whats: str, **more: Any) -> list[Pair]:
+    return [pair(id=str(n), chosen=TEACHES[what][0], rejected=TEACHES[what][1], **more) for n, what in enumerate(whats)]
+
+
+@pytest.mark.parametrize(
+    ("refuse", "answer", "ratio", "left"),
+    [(6, 2, 1, (2, 2)), (2, 6, 1, (2, 2)), (6, 2, 2, (4, 2)), (6, 2, 3, (6, 2)), (3, 6, 0.5, (3, 6)), (6, 6, 0.5, (3, 6)), (4, 0, 1, (0, 0))],
+)
+def test_as_many_pairs_teach_to_refuse_as_to_answer(refuse: int, answer: int, ratio: float, left: tuple[int, int]) -> None:
+    whats = ["refuse"] * refuse + ["answer"] * answer + ["which", "neither"]
+    reasons = told("even", teaching(*whats), ratio=ratio)
+    stays = [what for what, reason in zip(whats, reasons, strict=True) if reason is None]
+    assert (stays.count("refuse"), stays.count("answer"), stays.count("which"), stays.count("neither")) == (*left, 1, 1)
+    assert {r for r in reasons if r} <= {"more teach to refuse than to answer", "more teach to answer than to refuse"}
+
+
+def test_which_surplus_pairs_stay_is_drawn_by_the_seed_and_held_out_ones_all_stay() -> None:
+    pairs = teaching(*["refuse"] * 40, *["answer"] * 10)
+    stays = [n for n, reason in enumerate(told("even", pairs)) if reason is None]
+    assert len(stays) == 20 and stays != list(range(10)) + list(range(40, 50))
+    turned = told("even", pairs[::-1])
+    assert [49 - n for n, reason in enumerate(turned) if reason is None][::-1] == stays, "whatever order they came in"
+    assert told("even", pairs, NOTHING._replace(seed=1)) != told("even", pairs)
+    assert told("even", teaching("refuse", "refuse", "answer", split="held_out")) == [None] * 3
+
+
 def test_a_margin_that_keeps_nothing_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match="maximum is below minimum, so nothing could be kept"):
         told("margin", [], minimum=1, maximum=0.5)
