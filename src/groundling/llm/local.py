@@ -19,6 +19,7 @@ from .base import Reply, Request
 from .sampling import Drawn, seed_of
 from .schema import prompted
 from .stops import cut, until
+from .stretches import Processor, generated
 from .verbatim import KeepVerbatim, Table, table
 from .weights import Weights
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from .branches import Likelihood
 
-VERSION = 2  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
+VERSION = 3  # raised when the same weights would reply otherwise: another way of decoding or of keeping quotes verbatim
 _PROBE = "zxq documents probe"
 MAX_ROWS, MAX_TOKENS = 64, 16 * 1024  # of one batch of replies; the tokens count padding and the longest reply
 
@@ -238,9 +239,6 @@ class Local:
         return getattr(self.network.config, "max_position_embeddings", None) or 1 << 30
 
     def _generate(self, prompts: list[list[int]], requests: list[Request]) -> list[Reply]:
-        import torch
-        from transformers import LogitsProcessorList
-
         request = requests[0]
         longest = max(len(p) for p in prompts)
         limit = self._limit()
@@ -249,23 +247,22 @@ class Local:
                 f"A prompt of {longest} tokens and a reply of {request.max_tokens} do not fit into the {limit} tokens of {self.name}. "
                 "Use smaller chunks (chunk.size) or fewer passages (k)."
             )
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device())
-        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device())
-        sampling: dict[str, Any] = {"do_sample": False}  # draws are greedy too, once their noise is added: see `Drawn`
-        processors = LogitsProcessorList()
+        processors: list[Processor] = []
         if self.table and any(r.verbatim for r in requests):
             processors.append(KeepVerbatim(self.table, longest, [r.verbatim for r in requests], self.tokenizer.eos_token_id))
-        if request.temperature > 0:
+        options: dict[str, Any] = {}
+        if request.temperature > 0:  # draws are greedy too, once their noise is added: see `Drawn`
             seeds = [seed_of(prompt, r) for prompt, r in zip(prompts, requests, strict=True)]
             processors.append(Drawn(seeds, request.temperature, request.top_p))
-        if processors:
-            sampling["logits_processor"] = processors
         if any(request.stop):
-            sampling["stopping_criteria"] = until(request.stop, longest, self._text)
-        with torch.inference_mode():
-            out = self.network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=request.max_tokens, pad_token_id=pad, **sampling)
-        return [self._reply(row[longest:].tolist(), len(p), request.stop) for row, p in zip(out, prompts, strict=True)]
+            options["stopping_criteria"] = until(request.stop, longest, self._text)
+        written = generated(
+            self.network, prompts, self.tokenizer.pad_token_id, request.max_tokens, lambda ids: self._ended(ids, request.stop), processors, **options
+        )
+        return [self._reply(ids, len(p), request.stop) for ids, p in zip(written, prompts, strict=True)]
+
+    def _ended(self, ids: list[int], stop: Sequence[str]) -> bool:
+        return self.tokenizer.eos_token_id in ids or (any(stop) and cut(ids, stop, self._text) is not None)
 
     def _text(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=True)

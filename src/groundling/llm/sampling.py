@@ -41,6 +41,10 @@ class Drawn:
         noise = torch.stack([torch.empty(scores.shape[-1], dtype=torch.float64).exponential_(generator=g) for g in self._generators])
         return scores - noise.clamp_min(torch.finfo(torch.float64).tiny).log().float().to(scores.device)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone: the others have ended."""
+        self._generators = [self._generators[n] for n in rows]
+
 
 def _beyond(scores: torch.Tensor, top_p: float) -> torch.Tensor:
     """The tokens outside the smallest set of the likeliest whose probabilities add up to `top_p`."""

@@ -191,6 +191,10 @@ class KeepVerbatim:
             self._bind(row, scores[n])
         return scores
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone: the others have ended."""
+        self.rows = [self.rows[n] for n in rows]
+
     def _bind(self, row: _Row, scores: torch.Tensor) -> None:
         """Rule out, in place, what the row may not be followed by."""
         import torch
