@@ -77,6 +77,22 @@ def test_an_interrupted_training_goes_on_in_the_same_curves_with_no_point_twice(
     agree(told(folder), log)
 
 
+def test_nothing_is_told_to_the_hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL tells of every trainer that is made, unless it is forbidden; also where the hub's code was imported before ours."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _telemetry
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: False)
+    monkeypatch.setattr(_telemetry, "_start_telemetry_thread", lambda: None)
+    monkeypatch.setattr(_telemetry, "_TELEMETRY_QUEUE", type("Queue", (), {"put": staticmethod(told.append)}))
+    _telemetry.send_telemetry("it would be told")
+    assert len(told) == 1
+    trained(tiny_model, tmp_path / "out", rows(4), epochs=1)
+    assert len(told) == 1
+
+
 def test_the_curves_are_those_of_the_record(tiny_model: Path, tmp_path: Path) -> None:
     need_torch()
     log = trained(tiny_model, tmp_path / "m", rows(8, held_out=7), report_to=["tensorboard"])

@@ -49,12 +49,21 @@ def need_torch(extra: str = "train") -> None:
         from transformers.utils import logging
     except ImportError as error:
         raise MachineError(f'A local model needs the extra [{extra}] ({error.name} is missing): pip install "groundling[{extra}]".') from error
+    _keep_to_ourselves()
     logging.disable_progress_bar()
     python_logging.getLogger("bitsandbytes").setLevel(python_logging.ERROR)  # it warns of kernels that are fetched from a hub
     python_logging.getLogger("huggingface_hub.utils._http").setLevel(python_logging.ERROR)  # each retry; what comes of them is told as an error
     python_logging.getLogger("transformers.trainer_utils").addFilter(_of_use)
     # Their warnings to each other of names that will change: nobody who trains or asks can act on them.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\b")
+
+
+def _keep_to_ourselves() -> None:
+    """TRL tells the hub of every trainer that is made. Said in both ways: hub code that was imported before does not look at the variable again."""
+    from huggingface_hub import constants
+
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 def _of_use(record: python_logging.LogRecord) -> bool:
