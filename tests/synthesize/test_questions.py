@@ -83,6 +83,19 @@ def test_a_question_without_an_answer_is_shown_the_best_that_search_finds(tmp_pa
     assert {e.split for e in examples if e.document in HELD_OUT} == {"held_out"}
 
 
+def test_each_draw_shows_a_question_anew(tmp_path: Path) -> None:
+    """A question that is always shown without its passage would be learnt by its words; drawn several times it is met with and without."""
+    once, _ = joined(tmp_path, asked(), oracle_probability=0.5)
+    often, _ = joined(tmp_path, asked(), oracle_probability=0.5, draws=4)
+    assert len(once) == len(asked()) == 30 and len({e.id for e in often}) == len(often) == 120
+    assert {repr(e) for e in once} <= {repr(e) for e in often}, "the first draw is what there is without others"
+    supports = {q: [e.support for e in often if e.question == q] for q in {e.question for e in often}}
+    assert sum(set(s) == {"cited", "abstain"} for s in supports.values()) > 15, "most are met both ways"
+    assert all("cited" not in s for q, s in supports.items() if q.startswith("Who leads"))
+    beside = {q: {tuple(p.id for p in e.passages) for e in often if e.question == q} for q in supports}
+    assert sum(len(kinds) > 2 for kinds in beside.values()) > 20, "with other passages"
+
+
 def test_passages_come_best_first_where_that_is_asked_for(tmp_path: Path) -> None:
     chunks = handbook(6)
     found = searcher(chunks)

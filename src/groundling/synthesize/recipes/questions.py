@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import Field
+
 from ...errors import ConfigError, InputError
 from ...records import Chunk, Example, Question, Record, Support
 from ...seeds import digest
@@ -35,6 +37,7 @@ ASKS = False
 
 class Options(Showing):
     file: str = ""  # questions as the evaluation reads them: {id, question, answers, answerable, document, passage}, one JSON object a line
+    draws: int = Field(1, ge=1)  # how often each is shown, with another draw of what stands beside its passage, or in its place
 
 
 class Row(Record):
@@ -177,15 +180,23 @@ def _quotes(asked: Question, answer: str, passage: str) -> list[str]:
 
 
 async def make(unit: Row, bench: Bench, options: Options) -> list[Example]:
-    """The example of one question. One that can be answered is shown without its chunk, to be refused, as often as the options say."""
+    """The examples of one question. One that can be answered is shown without its chunk, to be refused, as often as the options say.
+
+    One that cannot be is shown with the best passage that search finds, and from the second draw on with others that look right.
+    """
     told = Told(unit.question, tuple(unit.quotes), unit.answer)
-    present = not unit.quotes or bench.rng(unit.id, "present").random() < options.oracle_probability
-    support: Support = "cited" if unit.quotes and present else "abstain"
     with_line = bench._replace(drop=lambda reason, what: bench.drop(reason, {"line": unit.line, **what}))
-    made = example(unit.chunk, with_line, options, Draw(unit.id, support, present), told)
-    if made is not None and unit.quotes:
-        drawn(bench, options, present)
-    return [made] if made is not None else []
+    found: list[Example] = []
+    for n in range(options.draws):
+        name = f"{unit.id}:{n}" if n else unit.id
+        present = bench.rng(name, "present").random() < options.oracle_probability if unit.quotes else not n
+        support: Support = "cited" if unit.quotes and present else "abstain"
+        made = example(unit.chunk, with_line, options, Draw(name, support, present), told)
+        if made is not None:
+            found.append(made)
+            if unit.quotes:
+                drawn(bench, options, present)
+    return found
 
 
 def advice(options: Options, noted: Mapping[str, int], rows: int) -> Sequence[str]:
