@@ -221,6 +221,7 @@ class Evaluate(Section):
     )
     headline: int = Field(0, ge=0, description="the number of passages that the report speaks of first, one of `k`; 0: the middle one")
     without: bool = Field(True, description="also ask without any passage (setting `none`)")
+    without_limit: int = Field(0, ge=0, description="ask only so many of the questions without any passage (0: all); the choice is seeded")
     given: bool = Field(True, description="also ask with the right passage given (setting `given`)")
     metrics: list[str] = Field([], description="which of `groundling list metrics`; empty: all", examples=[["correct", "f1"]])
     compare: bool = Field(True, description="score the base model too, and test the tuned one against it")

@@ -100,6 +100,7 @@ def test_the_evaluation_is_counted_by_setting_and_its_time_is_not_made_up(taught
         ("evaluate.compare=false", 44, 0),
         ("evaluate.prompt_trials=5", 88, 15),
         ("evaluate.without=false", 2 * 32, 36),
+        ("evaluate.without_limit=5", 2 * (32 + 5), 36),
         ("evaluate.given=false", 2 * 36, 36),
         ("evaluate.limit=3", None, 9),
     ],
@@ -107,7 +108,7 @@ def test_the_evaluation_is_counted_by_setting_and_its_time_is_not_made_up(taught
 def test_the_settings_of_the_evaluation_are_heeded(taught: Path, setting: str, answers: int | None, trial: int) -> None:
     told = planned(taught, 0, *QUESTIONS, "evaluate.k=[1,3]", setting)["evaluate"]
     assert told["trial"] == trial and told["answers"] == (answers or told["models"] * sum(told["settings"].values()))
-    assert told["questions"] == (3 if "limit" in setting else ASKED)
+    assert told["questions"] == (3 if ".limit" in setting else ASKED)
 
 
 def test_without_a_file_of_questions_they_are_counted_when_they_are_made(taught: Path) -> None:

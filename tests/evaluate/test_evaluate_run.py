@@ -111,6 +111,15 @@ def test_a_limit_draws_by_id_and_not_by_order(tmp_path):
     assert pick(scores, "tuned", "k=1", "correct").n == 2 and out.notes["questions"]["left out by limit"] == 3
 
 
+def test_fewer_can_be_asked_without_passages_the_same_of_both_models(tmp_path):
+    scores, out = go(plan(without_limit=2, k=[1], given=False), tmp_path)
+    rows = [row for row in read_lines(tmp_path / "data.jsonl", Row) if row.setting == "none"]
+    asked = {name: {row.id for row in rows if row.model == name} for name in ("base", "tuned")}
+    assert asked["base"] == asked["tuned"] == {q.id for q in run.without(QUESTIONS, Evaluate(without_limit=2), 7)} and len(asked["base"]) == 2
+    assert pick(scores, "tuned", "none", "correct").n == 2 and pick(scores, "tuned", "k=1", "correct").n == len(QUESTIONS)
+    assert out.notes["questions"]["left out by limit"] == 0
+
+
 def test_without_a_base_model_there_is_no_test(tmp_path):
     scores, _ = go(plan()._replace(models=[Contestant("tuned", Oracle("t"), RAFT)]), tmp_path)
     assert {s.model for s in scores} == {"tuned", "retrieval"} and json.loads((tmp_path / "tests.json").read_text()) == []

@@ -51,7 +51,7 @@ def _counts(run: Run) -> tuple[int, dict[str, int]] | None:
     if not run.questions and not made:
         return None
     found = _drawn(run.questions or questions_of(run, examples_behind(run)), options, run.config.seed)
-    return len(found), _by_setting(found, options)
+    return len(found), _by_setting(found, options, run.config.seed)
 
 
 def _curated(run: Run) -> bool:
@@ -68,12 +68,16 @@ def _drawn(questions: Sequence[Question], options: Evaluate, seed: int) -> list[
     return chosen(questions, options.limit, seed, "limit")
 
 
-def _by_setting(questions: Sequence[Question], options: Evaluate) -> dict[str, int]:
-    """The setting `given` asks those alone that have a passage to be given."""
+def _by_setting(questions: Sequence[Question], options: Evaluate, seed: int) -> dict[str, int]:
+    """The setting `given` asks those alone that have a passage to be given, `none` as many as without_limit says."""
     from ..evaluate.cases import settings
+    from ..evaluate.run import without
 
-    given = sum(q.answerable and bool((q.passage or "").strip()) for q in questions)
-    return {name: given if name == "given" else len(questions) for name in settings(options)}
+    fewer = {
+        "given": sum(q.answerable and bool((q.passage or "").strip()) for q in questions),
+        "none": len(without(questions, options, seed)),
+    }
+    return {name: fewer.get(name, len(questions)) for name in settings(options)}
 
 
 def _trial(run: Run, settings: dict[str, int]) -> int:

@@ -174,7 +174,16 @@ def _built(plan: Plan) -> tuple[cases.Built, list[Question]]:
     wanted = cases.settings(plan.options)
     cases.check(plan.questions)
     drawn = chosen(plan.questions, plan.options.limit, plan.seed, "limit")
-    return cases.build(drawn, plan.books, wanted), drawn
+    built = cases.build(drawn, plan.books, wanted)
+    if "none" in built.cases:
+        asked = {q.id for q in without(drawn, plan.options, plan.seed)}
+        built.cases["none"] = [c for c in built.cases["none"] if c.question.id in asked]
+    return built, drawn
+
+
+def without(questions: Sequence[Question], options: Evaluate, seed: int) -> list[Question]:
+    """Those of the questions that are also asked without any passage."""
+    return chosen(questions, options.without_limit, seed, "without")
 
 
 def _tests(plan: Plan, answered: dict[str, dict[str, list[Replied]]], used: Sequence[Metric]) -> list[scoring.Comparison]:
