@@ -94,6 +94,9 @@ def test_each_draw_shows_a_question_anew(tmp_path: Path) -> None:
     assert all("cited" not in s for q, s in supports.items() if q.startswith("Who leads"))
     beside = {q: {tuple(p.id for p in e.passages) for e in often if e.question == q} for q in supports}
     assert sum(len(kinds) > 2 for kinds in beside.values()) > 20, "with other passages"
+    alone, _ = joined(tmp_path, [row for row in asked() if not row["answerable"]], distractors=0, draws=3)
+    assert len(alone) == 18 and all(len(e.passages) == 1 for e in alone)
+    assert sum(e.passages[0].id == e.unit for e in alone) == 6, "the best that search finds is shown once, then others in its place"
 
 
 def test_passages_come_best_first_where_that_is_asked_for(tmp_path: Path) -> None:
